@@ -1,0 +1,62 @@
+# Headrace. `make help` explains every target.
+PYTHON ?= python3
+BIN := .venv/bin
+# Folders with Python of ours; those that do not exist yet are left out.
+CODE := $(wildcard headrace services workflows shared dataplane localcloud tools benchmarks tests examples)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock proto openapi check test test-demo test-faults demo up down status bench format clean
+
+help:  ## say what every target does
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup:  ## put everything that is needed in .venv/ and .tools/ (what is there already is kept)
+	@$(PYTHON) -m tools.setup
+
+lock:  ## resolve the dependencies of pyproject.toml anew and write requirements.lock
+	@$(PYTHON) -m tools.lock
+
+proto:  ## generate the Python code of every .proto; it is committed
+	@$(BIN)/python -m tools.generate_proto
+
+openapi:  ## write docs/reference/openapi.json from the admin API
+	@$(BIN)/python -m tools.generate_openapi
+
+check: setup  ## every check without running the product: lint, format, types, layers, wire contracts, generated files
+	@$(BIN)/python -m tools.check
+
+format:  ## format the code and repair what the linter can
+	$(BIN)/ruff check --fix-only --quiet $(CODE)
+	$(BIN)/ruff format --quiet $(CODE)
+
+test: check  ## the whole test command: all checks, then every test but the demo
+	$(BIN)/pytest
+	@echo "not run here: tests/system, the demo, which wants the whole machine for five minutes: make test-demo"
+	@echo "not run here: tests/workflows/test_faults.py, every step failed and cancelled, half an hour: make test-faults"
+
+test-faults: setup  ## every workflow with every step failed once, cancelled and repeated, on the real server: half an hour
+	$(BIN)/pytest -o addopts="-ra --strict-markers --import-mode=importlib -p tests.loopback_only" tests/workflows/test_faults.py
+
+test-demo: setup  ## the system test: the demo, and every outcome it must see
+	$(BIN)/pytest -m demo tests/system
+
+up: setup  ## start the embedded stack in the background
+	@$(BIN)/python -m localcloud.cli up
+
+down:  ## stop the embedded stack
+	@$(BIN)/python -m localcloud.cli down
+
+status:  ## say what of the embedded stack runs
+	@$(BIN)/python -m localcloud.cli status
+
+demo: setup  ## start the stack with short intervals and run the example from empty to serving
+	@$(BIN)/python -m tools.demo
+
+bench: setup  ## run every benchmark
+	@set -e; for file in $(sort $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))); do echo "== $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py); done
+
+bench-%: setup  ## run one benchmark, by the name of its file: make bench-admission
+	$(BIN)/python -m benchmarks.$(subst -,_,$*)
+
+clean:  ## remove caches (not .venv, .tools or the stack's state)
+	rm -rf .tools/cache dist

@@ -1,0 +1,1 @@
+"""Benchmarks: each measures beside a baseline, in the same run, and writes `benchmarks/results/NAME.json`."""

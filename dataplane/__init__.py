@@ -1,0 +1,1 @@
+"""What a node runs, and the client that balances over nodes."""

@@ -1,0 +1,172 @@
+"""What of its orders a node carries out just now: an ingest edge, a stage's loop, or nothing yet.
+
+Reconciled from the whole of the orders each time they change: what should run is compared with what runs.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from dataplane.agent.node_state import Orders
+from dataplane.stages.audits import AuditBook
+from dataplane.stages.events import Work
+from dataplane.stages.ingest import Answer, Ingest
+from dataplane.stages.measures import Measures
+from dataplane.stages.normalizing import Normalizing
+from dataplane.stages.stage_loop import StageLoop, StagePlan
+from dataplane.stages.transforming import Transforming
+from dataplane.stages.transmitting import Transmitting, topics_of
+from shared.contracts.objects import HttpIngest, Normalize, Stage, Transform, Transmit
+from shared.domain.errors import Defect
+
+LOG = structlog.get_logger()
+
+
+class AuditSink(Protocol):
+    """Who reports audits."""
+
+    def watch(self, book: AuditBook, pipeline: str, stage: str, held_back: "HeldBack") -> None:
+        """From now on this book."""
+        ...
+
+
+class HeldBack(Protocol):
+    """Whether silence of a partition means nothing just now."""
+
+    def __call__(self) -> bool:
+        """Asked at each report."""
+        ...
+
+
+@dataclass(slots=True)
+class _Running:
+    """What runs, and of which orders."""
+
+    of: str
+    ingest: Ingest | None = None
+    loop: StageLoop | None = None
+
+    def stop(self) -> None:
+        if self.loop:
+            self.loop.stop()
+        if self.ingest:
+            self.ingest.stop()
+
+
+class Serving:
+    """Of one node; `reconcile` may be called by any thread."""
+
+    def __init__(self, node: str, measures: Measures, reporter: AuditSink) -> None:
+        """Nothing runs."""
+        self._node = node
+        self._measures = measures
+        self._reporter = reporter
+        self._lock = threading.Lock()
+        self._orders: Orders | None = None
+        self._socket: Path | None = None
+        self._running: _Running | None = None
+        self._closed = False
+
+    def use_socket(self, socket: Path) -> None:
+        """Where users' code answers, once it does."""
+        self._socket = socket
+
+    def reconcile(self, orders: Orders) -> None:
+        """Make what runs fit the orders; blocks while something is stopped."""
+        with self._lock:
+            if self._closed:
+                return
+            self._orders = orders
+            wanted = self._wanted(orders)
+            if self._running and self._running.of == wanted:
+                return
+            if self._running:
+                LOG.info("stopping stage", node=self._node)
+                self._running.stop()
+                self._running = None
+            if wanted:
+                self._running = self._start(orders, wanted)
+
+    def submit(self, body: bytes, content_type: str) -> Answer:
+        """A request at the ingest edge."""
+        running = self._running
+        if running is None or running.ingest is None or self._closed:
+            text = b'{"error":{"field":"","value":"","remedy":"this node takes no events now: try another"}}'
+            return Answer(503, text, 1.0)
+        return running.ingest.submit(body, content_type)
+
+    def stop(self) -> None:
+        """Finish what is in hand, and take nothing more."""
+        self._closed = True
+        with self._lock:
+            if self._running:
+                self._running.stop()
+            self._running = None
+
+    @property
+    def detail(self) -> str:
+        """For people."""
+        running, orders = self._running, self._orders
+        if running and running.loop:
+            return running.loop.detail
+        if running:
+            return "taking events"
+        if orders and orders.assignment.stage is None:
+            return "waiting for a pipeline"
+        return "its fleet takes no traffic" if orders else "no orders yet"
+
+    def _wanted(self, orders: Orders) -> str:
+        """What identifies a run: it is started anew when one of these changes; empty: nothing should run."""
+        a = orders.assignment
+        if a.stage is None or a.kafka is None or a.pipeline is None:
+            return ""
+        if not isinstance(a.stage.work, HttpIngest) and orders.weight() <= 0:
+            return ""
+        parts = (a.pipeline.name, a.stage.model_dump_json(), a.topic_in, *a.topics_out, a.topic_dead, a.consumer_group)
+        return "|".join((*parts, a.kafka.bootstrap, a.kafka.username, a.kafka.password))
+
+    def _start(self, orders: Orders, wanted: str) -> _Running:
+        a = orders.assignment
+        if a.stage is None or a.kafka is None or a.pipeline is None:
+            raise Defect("serving: started without a stage")
+        self._measures.relabel({"pipeline": a.pipeline.name, "stage": a.stage.name})
+        book = AuditBook()
+        LOG.info("starting stage", node=self._node, pipeline=a.pipeline.name, stage=a.stage.name)
+        if isinstance(a.stage.work, HttpIngest):
+            ingest = Ingest(a.stage.work, a.kafka, self._node, a.topics_out, self._ramp_percent, self._measures, book)
+            ingest.start()
+            self._reporter.watch(book, a.pipeline.name, a.stage.name, lambda: False)
+            return _Running(wanted, ingest=ingest)
+        plan = StagePlan(
+            name=a.stage.name,
+            access=a.kafka,
+            client=self._node,
+            topic_in=a.topic_in,
+            topics_out=(*a.topics_out, *(topics_of(a.stage.work) if isinstance(a.stage.work, Transmit) else ())),
+            topic_dead=a.topic_dead,
+            consumer_group=a.consumer_group,
+            retry=a.stage.retry,
+        )
+        loop = StageLoop(plan, self._work(a.stage), self._measures, book)
+        loop.start()
+        self._reporter.watch(book, a.pipeline.name, a.stage.name, lambda: loop.paused)
+        return _Running(wanted, loop=loop)
+
+    def _work(self, stage: Stage) -> Work:
+        match stage.work:
+            case Normalize():
+                return Normalizing(stage.work)
+            case Transform():
+                if self._socket is None:
+                    raise Defect(f"stage {stage.name}: its node has no users' code")
+                return Transforming(stage.work, self._socket, self._measures)
+            case Transmit():
+                return Transmitting(stage.work)
+            case HttpIngest():
+                raise Defect(f"stage {stage.name}: ingest has no loop")
+
+    def _ramp_percent(self) -> int:
+        return self._orders.routes.ramp_percent if self._orders else 0

@@ -1,0 +1,86 @@
+"""Messages between the server and a worker over a socket: a length, then blobs with their lengths.
+
+A request is the function's name and its events; results come back in order, in as many messages as the worker likes.
+"""
+
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+
+from headrace_runtime.applying import Result
+from headrace_runtime.failures import Failure
+
+MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+_LENGTH = struct.Struct("<I")
+_OUTPUTS, _RECOVERABLE, _NON_RECOVERABLE = b"o", b"r", b"n"
+_COUNT_BLOB = 4
+
+
+class Closed(ConnectionError):
+    """The other side is gone."""
+
+
+def send(connection: socket.socket, blobs: Sequence[bytes]) -> None:
+    """One message."""
+    parts = [part for blob in blobs for part in (_LENGTH.pack(len(blob)), blob)]
+    body = b"".join(parts)
+    connection.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def receive(connection: socket.socket) -> list[bytes]:
+    """One message; Closed at its end, TimeoutError by the socket's own timeout."""
+    length = _LENGTH.unpack(_exactly(connection, _LENGTH.size))[0]
+    if length > MESSAGE_BYTES_MAX:
+        raise Closed(f"a message of {length} bytes, at most {MESSAGE_BYTES_MAX}")
+    body = _exactly(connection, length)
+    blobs, at = [], 0
+    while at < length:
+        size = _LENGTH.unpack_from(body, at)[0]
+        at += _LENGTH.size
+        blobs.append(body[at : at + size])
+        at += size
+    return blobs
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    chunks, missing = [], size
+    while missing:
+        chunk = connection.recv(min(missing, 1 << 20))
+        if not chunk:
+            raise Closed("the other side closed the connection")
+        chunks.append(chunk)
+        missing -= len(chunk)
+    return b"".join(chunks)
+
+
+def pack_results(results: Iterable[Result]) -> list[bytes]:
+    """Results as blobs: a kind and a count, then as many blobs."""
+    blobs: list[bytes] = []
+    for result in results:
+        match result:
+            case Failure():
+                kind = _RECOVERABLE if result.recoverable else _NON_RECOVERABLE
+                blobs += [kind, _LENGTH.pack(2), result.reason.encode(errors="replace")]
+                blobs.append(str(result.message).encode(errors="replace"))
+            case _:
+                blobs += [_OUTPUTS, _LENGTH.pack(len(result)), *result]
+    return blobs
+
+
+def unpack_results(blobs: Sequence[bytes]) -> list[Result]:
+    """The inverse of `pack_results`.
+
+    >>> unpack_results(pack_results([(b"1", b"2"), (), Failure(True, "Busy", "later")]))
+    [(b'1', b'2'), (), Failure(recoverable=True, reason='Busy', message='later')]
+    """
+    results: list[Result] = []
+    at = 0
+    while at < len(blobs):
+        kind, count = blobs[at], _LENGTH.unpack(blobs[at + 1])[0]
+        parts = blobs[at + 2 : at + 2 + count]
+        at += 2 + count
+        if kind == _OUTPUTS:
+            results.append(tuple(parts))
+        else:
+            results.append(Failure(kind == _RECOVERABLE, parts[0].decode(), parts[1].decode()))
+    return results

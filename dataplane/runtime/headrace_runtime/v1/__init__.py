@@ -1,0 +1,1 @@
+"""The wire contract of the transform server; generated from `transform.proto`."""

@@ -1,0 +1,89 @@
+"""What Auto Scaling needs of EC2 and of load balancing: a short list of verbs that never block.
+
+The model calls them while it holds its lock, so whatever takes long (a process that ends within five seconds) is only
+begun here; the machine's side says later, through `World.machine_changed`, that something is different.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from localcloud.aws.autoscaling.records import TemplateRef
+
+
+class Condition(Enum):
+    """How a machine is."""
+
+    OK = auto()
+    IMPAIRED = auto()  # its status checks fail: the grace period applies
+    STOPPED = auto()  # stopped or terminated behind the group's back: no grace
+    GONE = auto()  # nothing is left of it
+
+
+@dataclass(slots=True, frozen=True)
+class LaunchOrder:
+    """A machine to launch."""
+
+    group: str
+    template: TemplateRef  # with a number as version
+    instance_type: str
+    subnet: str
+    zone: str
+    tags: Mapping[str, str]
+
+
+@dataclass(slots=True, frozen=True)
+class Launched:
+    """A machine that EC2 has accepted; it runs from `ready_at` on."""
+
+    id: str
+    ready_at: float
+
+
+class Compute(Protocol):
+    """EC2 and load balancing, as Auto Scaling uses them."""
+
+    def resolve(self, template: TemplateRef) -> tuple[TemplateRef, str]:
+        """The template with id, name and a number as version, and its instance type; ValidationError if missing."""
+        ...
+
+    def find(self, template: TemplateRef) -> TemplateRef:
+        """The template with id and name, its version as given; ValidationError if it or the version is missing."""
+        ...
+
+    def zone_of(self, subnet: str) -> str:
+        """The zone of a subnet; ValidationError if there is no such subnet."""
+        ...
+
+    def default_subnets(self, zones: list[str]) -> list[str]:
+        """The default subnets of zones; ValidationError if a zone has none."""
+        ...
+
+    def launch(self, order: LaunchOrder) -> Launched:
+        """Launch a machine; LaunchRefused (or ValidationError) when EC2 does not."""
+        ...
+
+    def boot(self, instance_id: str) -> None:
+        """It is running from now on."""
+        ...
+
+    def condition(self, instance_id: str) -> Condition:
+        """How it is now."""
+        ...
+
+    def end(self, instance_id: str) -> None:
+        """Terminate it; may be repeated."""
+        ...
+
+    def register(self, target_group: str, instance_id: str) -> None:
+        """Add it to a target group."""
+        ...
+
+    def deregister(self, target_group: str, instance_id: str) -> None:
+        """Take it out of a target group; also when it is not in it."""
+        ...
+
+    def check_target_group(self, target_group: str) -> None:
+        """ValidationError if there is no such target group."""
+        ...

@@ -1,0 +1,257 @@
+"""The embedded AWS as one object: the model under its lock, moto beside it, machines, faults, and what is kept of it all.
+
+Order of locks, always: the model's, then the saving one, then moto's, then the state file's. A call writes down what is wanted and is saved
+before it is answered; the ticker then steps the groups and saves again. Machines report from their own thread.
+"""
+
+import logging
+import random
+import secrets
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localcloud.aws import actions, moto_snapshot
+from localcloud.aws.autoscaling import documents, lifecycle, reconcile
+from localcloud.aws.autoscaling.clock import WallClock
+from localcloud.aws.autoscaling.world import Quotas, World
+from localcloud.aws.delayed_reads import DelayedReads
+from localcloud.aws.ec2_compute import Ec2Compute
+from localcloud.aws.faults import Faults
+from localcloud.aws.imds import PREFIX, MetadataService
+from localcloud.aws.machine_processes import ProcessMachines, can_bind
+from localcloud.aws.machines import Addresses, Machines, VirtualMachines
+from localcloud.aws.moto_services import MotoServices, forget_tracked_instances
+from localcloud.aws.state_file import StateFile
+
+log = logging.getLogger(__name__)
+TICK_S_MAX = 1.0
+CLEAN_EVERY_S = 60.0
+GROUPS_MAX = 5_000  # AWS's default quota is 500; an account may have more on request
+SNAPSHOT_SLOW_S = 0.1  # of computing; a slower one is not made at each change, but every so many times its duration
+SNAPSHOT_SHARE = 5.0
+
+
+@dataclass(slots=True, frozen=True)
+class CloudSettings:
+    """How the cloud is to be."""
+
+    endpoint: str
+    region: str = "us-east-1"
+    machines: str = "virtual"
+    boot_s: float = 0.0
+    read_delay_s: float = 0.0
+    state: Path | None = None
+    node_command: tuple[str, ...] = ()
+    node_path: Mapping[str, str] = field(default_factory=dict)  # PATH and the like, for machines
+    seed: int | None = None
+
+
+class Cloud:
+    """Everything behind the front."""
+
+    def __init__(self, settings: CloudSettings) -> None:
+        """Reads the state file if there is one; `start` sets things in motion."""
+        self.settings, self.clock = settings, WallClock()
+        self.lock = threading.RLock()
+        self._saving = threading.Lock()  # or an older snapshot could be written over a newer one
+        self._news = threading.Event()
+        self._closed = False
+        chance = random.Random(settings.seed)  # noqa: S311  which calls a fault hits is no secret
+        self.state = StateFile(settings.state)
+        self._folder = None if settings.state else tempfile.TemporaryDirectory(prefix="localcloud-aws-")
+        self.directory = settings.state.parent if settings.state else Path(str(self._folder and self._folder.name))
+        self.directory.chmod(0o755)
+        self.services = MotoServices(settings.region)
+        self._bodies = moto_snapshot.Bodies(self.directory / "objects") if self.state.durable else None
+        self._slow_until: dict[str, float] = {}
+        self._load_services()
+        self.faults = Faults(self.clock, new_id, chance)
+        self.machines = self._make_machines()
+        usable = can_bind if settings.machines == "process" else lambda _address: True
+        start = chance.randrange(1 << 16) if settings.machines == "process" else 0
+        addresses = Addresses(start, usable)
+        self.compute = Ec2Compute(
+            self.services, self.machines, addresses, self.faults, self.clock, lambda: settings.boot_s
+        )
+        self.world = World(
+            self.clock,
+            self.compute,
+            new_id,
+            account=self.services.account,
+            region=settings.region,
+            quotas=Quotas(groups=GROUPS_MAX),
+        )
+        self._load_groups()
+        self.reads = DelayedReads(self.world, settings.read_delay_s)
+        secret = self.state.fact("metadata-secret", secrets.token_hex(32))
+        self.metadata = MetadataService(
+            self.services, self.compute, self.clock, secret, self.target_state, self.save_services
+        )
+        self._ticker = threading.Thread(target=self._tick_on, name="auto-scaling", daemon=True)
+
+    def start(self) -> None:
+        """Adopt machines and begin to step groups."""
+        booted = {
+            member.id: self.compute.instance(member.id).private_ip
+            for group in self.world.groups.values()
+            for member in group.members.values()
+            if member.booted and not member.ended
+        }
+        if isinstance(self.machines, ProcessMachines):
+            self.machines.start(booted)
+        else:
+            for instance_id, address in booted.items():
+                self.machines.boot(instance_id, address)
+        for name in self.world.groups:
+            self.world.wake(name, self.clock.now())
+        self._ticker.start()
+
+    def close(self) -> None:
+        """Stop, end all machines, save."""
+        self._closed = True
+        self._news.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
+        self.machines.close()
+        with self.lock:
+            self._slow_until.clear()
+            self.services.mark(["s3", "ec2"])
+            self._save()
+        self.state.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def call(self, action: str, parameters: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
+        """An action of Auto Scaling; AwsError."""
+        do = actions.find(action, known=known)
+        with self.lock:
+            if action in actions.READS:
+                return do(self.reads.view(), parameters)
+            answer = do(self.world, parameters)
+            self._save()
+        self._news.set()
+        return answer
+
+    def machine_changed(self, instance_id: str) -> None:
+        """News from the machines' side."""
+        with self.lock:
+            self.world.machine_changed(instance_id)
+        self._news.set()
+
+    def target_state(self, instance_id: str) -> str | None:
+        """Where an instance is going, for its metadata; None when it is in no group."""
+        with self.lock:
+            group = self.world.groups.get(self.world.owners.get(instance_id, ""))
+            member = group.members.get(instance_id) if group else None
+            return lifecycle.target_of(member.lifecycle) if member else None
+
+    def save_services(self) -> None:
+        """Write down what moto's services have changed."""
+        self._write({})
+
+    # ------------------------------------------------------------------------------------------------------------ parts
+
+    def _tick_on(self) -> None:
+        clean_at = time.monotonic() + CLEAN_EVERY_S
+        while not self._closed:
+            try:
+                with self.lock:
+                    if reconcile.run_due(self.world):
+                        self._save()
+                    due = self.world.next_due()
+                if time.monotonic() > clean_at:
+                    clean_at = time.monotonic() + CLEAN_EVERY_S
+                    self.compute.purge()
+                    forget_tracked_instances()
+                self.save_services()  # what had to wait for its turn
+            except Exception:
+                log.exception("the groups could not be stepped; they are stepped again in %s s", TICK_S_MAX)
+                due = self.clock.now() + TICK_S_MAX
+            wait_s = TICK_S_MAX if due is None else max(0.0, min(TICK_S_MAX, due - self.clock.now()))
+            self._news.wait(wait_s)
+            self._news.clear()
+
+    def _save(self) -> None:
+        """Write down what has changed; the model's lock is held."""
+        changed, self.world.changed = self.world.changed, set()
+        self.reads.note(changed)
+        if not self.state.durable:
+            return
+        groups = self.world.groups
+        written = {name: documents.write(groups[name]) if name in groups else None for name in changed}
+        self._write(written)
+
+    def _write(self, groups: Mapping[str, str | None]) -> None:
+        if self._bodies is None:
+            return
+        with self._saving:
+            made = self._snapshots(self._bodies)
+            if groups or made:
+                self.state.save(groups, made)
+            if "s3" in made:
+                self._bodies.drop_unused()
+
+    def _snapshots(self, bodies: moto_snapshot.Bodies) -> dict[str, bytes]:
+        """The changed services as bytes. A service whose snapshot is slow waits its turn, and stays marked."""
+        made: dict[str, bytes] = {}
+        for service in self.services.take_dirty():
+            if time.monotonic() < self._slow_until.get(service, 0.0):
+                self.services.mark([service])
+                continue
+            began = time.thread_time() - bodies.cpu_s
+            with self.services.lock_of(service):
+                made[service] = moto_snapshot.write(self.services, service, bodies)
+            took_s = time.thread_time() - bodies.cpu_s - began
+            if took_s > SNAPSHOT_SLOW_S:
+                self._slow_until[service] = time.monotonic() + took_s * SNAPSHOT_SHARE
+        return made
+
+    def _load_services(self) -> None:
+        if self._bodies is None:
+            return
+        for name, content in self.state.services().items():
+            try:
+                moto_snapshot.read(self.services, name, content)
+            except moto_snapshot.SnapshotOfAnotherVersionError as error:
+                log.warning("%s; its state is not taken over", error)
+        self.services.add_default_image()
+
+    def _load_groups(self) -> None:
+        for document in self.state.groups():
+            group = documents.read(document)
+            for member in list(group.members.values()):
+                if self.compute.instance(member.id) is None:  # EC2's state was not taken over
+                    del group.members[member.id]
+                else:
+                    self.world.owners[member.id] = group.name
+            self.world.groups[group.name] = group
+
+    def _make_machines(self) -> Machines:
+        if self.settings.machines == "virtual":
+            return VirtualMachines(self.machine_changed)
+        folder = self.directory / "machines"
+        return ProcessMachines(
+            self.settings.node_command, self._machine_environment, folder, self.state, self.machine_changed
+        )
+
+    def _machine_environment(self, instance_id: str, address: str) -> dict[str, str]:
+        endpoint = self.settings.endpoint
+        return {
+            **self.settings.node_path,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{endpoint}{PREFIX}{instance_id}/",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": self.settings.region,
+            "AWS_DEFAULT_REGION": self.settings.region,  # the one that boto3 reads
+            "HEADRACE_NODE_ADDRESS": address,
+        }
+
+
+def new_id() -> str:
+    """An id for activities, tokens and faults."""
+    return str(uuid.uuid4())

@@ -1,0 +1,133 @@
+"""What is asked of the stand-in itself, over HTTP below /_localcloud/: machines, faults, scrape targets, health.
+
+GET    health
+GET    machines                       id, group, state, address, pid, console
+GET    machines/ID/console            what it has said last
+POST   machines/ID/ACTION             crash | stop | hang | wake
+GET    prometheus-targets             discovery document of the running machines
+GET    faults                         those that have not ended
+POST   faults                         {"kind", "seconds", "service", "actions", "instance_type", "zone", "share"}
+DELETE faults, faults/ID              end all, or one
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from localcloud.aws.autoscaling.records import Group, Member
+from localcloud.aws.cloud import Cloud
+from localcloud.aws.errors import AwsError
+from localcloud.aws.machine_processes import ProcessMachines
+from localcloud.aws.machines import Power
+
+PREFIX = "/_localcloud/"
+METRICS_PORT = 7401
+CONSOLE_BYTES_SHOWN = 64 * 1024
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+DEEDS = ("crash", "stop", "hang", "wake")
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """What is answered."""
+
+    status: int
+    body: str
+    content_type: str = JSON
+
+
+class ControlApi:
+    """Answers for a cloud."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        """`cloud` is asked and told."""
+        self._cloud = cloud
+
+    def reply(self, method: str, path: str, body: bytes) -> Answer:
+        """Answer one request; what is wrong with it is said in `error`."""
+        try:
+            return self._route(method, path.removeprefix(PREFIX).strip("/").split("/"), body)
+        except AwsError as error:
+            return Answer(error.status, json.dumps({"error": error.message}))
+        except ValueError as error:
+            return Answer(400, json.dumps({"error": f"The body is not a JSON object: {error}"}))
+
+    def _route(self, method: str, parts: list[str], body: bytes) -> Answer:
+        found: object = {}
+        match (method, *parts):
+            case ("GET", "health"):
+                found = {"status": "ok", "groups": len(self._cloud.world.groups)}
+            case ("GET", "machines"):
+                found = self.machines()
+            case ("GET", "machines", instance_id, "console"):
+                return self._console(instance_id)
+            case ("POST", "machines", instance_id, deed) if deed in DEEDS:
+                self._known(instance_id)
+                getattr(self._cloud.machines, deed)(instance_id)
+            case ("GET", "prometheus-targets"):
+                found = self.targets()
+            case ("GET", "faults"):
+                found = self._cloud.faults.listing()
+            case ("POST", "faults"):
+                wanted = json.loads(body)
+                if not isinstance(wanted, dict):
+                    raise ValueError("it is something else")  # noqa: TRY004  answered like any other bad body
+                found = {"id": self._cloud.faults.inject(wanted).id}
+            case ("DELETE", "faults", *rest):
+                self._cloud.faults.clear(rest[0] if rest else None)
+            case _:
+                return Answer(404, json.dumps({"error": f"There is no {method} {PREFIX}{'/'.join(parts)}"}))
+        return as_json(found)
+
+    def machines(self) -> list[dict[str, Any]]:
+        """The machines that are not gone."""
+        with self._cloud.lock:
+            members = self._members()
+        return [
+            {
+                "id": view.id,
+                "group": members[view.id][0].name if view.id in members else None,
+                "lifecycle": members[view.id][1].lifecycle.value if view.id in members else None,
+                "state": view.power.value,
+                "address": view.address,
+                "pid": view.pid,
+            }
+            for view in self._cloud.machines.listing()
+        ]
+
+    def targets(self) -> list[dict[str, Any]]:
+        """A discovery document: one entry for each machine that runs, with its group and the group's tags."""
+        with self._cloud.lock:
+            members = self._members()
+        return [
+            {"targets": [f"{view.address}:{METRICS_PORT}"], "labels": labels(*members[view.id])}
+            for view in self._cloud.machines.listing()
+            if view.power in {Power.ON, Power.HUNG} and view.id in members
+        ]
+
+    def _members(self) -> dict[str, tuple[Group, Member]]:
+        return {m.id: (g, m) for g in self._cloud.world.groups.values() for m in g.members.values()}
+
+    def _known(self, instance_id: str) -> None:
+        if all(view.id != instance_id for view in self._cloud.machines.listing()):
+            raise AwsError("NotFound", f"There is no machine {instance_id}: GET {PREFIX}machines lists them.", 404)
+
+    def _console(self, instance_id: str) -> Answer:
+        self._known(instance_id)
+        if not isinstance(self._cloud.machines, ProcessMachines):
+            return Answer(200, "", TEXT)
+        console = self._cloud.machines.console(instance_id)
+        content = console.read_bytes()[-CONSOLE_BYTES_SHOWN:] if console.exists() else b""
+        return Answer(200, content.decode(errors="replace"), TEXT)
+
+
+def labels(group: Group, member: Member) -> dict[str, str]:
+    """A target's labels; characters that a label may not have become underscores."""
+    tags = {f"tag_{re.sub('[^a-zA-Z0-9_]', '_', tag.key)}": tag.value for tag in group.tags.values()}
+    return {"asg": group.name, "instance_id": member.id, "zone": member.zone, **tags}
+
+
+def as_json(value: object) -> Answer:
+    """A good answer."""
+    return Answer(200, json.dumps(value))

@@ -1,0 +1,262 @@
+"""EC2 as Auto Scaling uses it: machines of ours, entered in moto's books so that DescribeInstances tells the truth.
+
+moto loses what the launch template says about profile, metadata options and security groups; here it reaches the
+instance. Each instance gets an address of 127.1.0.0/16 of its own, where its process binds its ports.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+
+from localcloud.aws.autoscaling.clock import Clock
+from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder
+from localcloud.aws.autoscaling.records import TemplateRef
+from localcloud.aws.errors import AwsError, LaunchRefused, ValidationError
+from localcloud.aws.faults import Faults
+from localcloud.aws.machines import Addresses, Machines, Power
+from localcloud.aws.moto_services import AMI, MotoServices
+
+RUNNING, PENDING = ("running", 16), ("pending", 0)
+TERMINATED_KEPT_S = 3600.0
+FORM_OF_TEMPLATE = "You must use a valid fully-formed launch template."
+
+
+class Ec2Compute:
+    """Implements `Compute` on moto's EC2 and load balancing."""
+
+    def __init__(  # noqa: PLR0913  what a cloud is made of
+        self,
+        services: MotoServices,
+        machines: Machines,
+        addresses: Addresses,
+        faults: Faults,
+        clock: Clock,
+        boot_s: Callable[[], float],
+    ) -> None:
+        """`boot_s` gives each machine's boot time."""
+        self._services, self._machines, self._addresses = services, machines, addresses
+        self._faults, self._clock, self._boot_s = faults, clock, boot_s
+        self._instances: dict[str, Any] = {}
+        self._addresses.used.update(i.private_ip for i in self._all() if i.state != "terminated")
+
+    def find(self, template: TemplateRef) -> TemplateRef:
+        """The template with id and name, its version as given."""
+        with self._services.lock:
+            found = self._template(template)
+            self._version(found, template.version)
+            return TemplateRef(found.id, found.name, template.version)
+
+    def resolve(self, template: TemplateRef) -> tuple[TemplateRef, str]:
+        """The template with its version as a number, and its instance type."""
+        with self._services.lock:
+            found = self._template(template)
+            version = self._version(found, template.version)
+            return TemplateRef(found.id, found.name, str(version.number)), version.instance_type or "m1.small"
+
+    def zone_of(self, subnet: str) -> str:
+        """The zone of a subnet."""
+        with self._services.lock:
+            try:
+                return str(self._ec2.get_subnet(subnet).availability_zone)
+            except ServiceException as error:
+                raise ValidationError(f"The subnet ID '{subnet}' does not exist") from error
+
+    def default_subnets(self, zones: list[str]) -> list[str]:
+        """The default subnets of zones."""
+        with self._services.lock:
+            subnets = self._ec2.get_default_subnets()
+        missing = [zone for zone in zones if zone not in subnets]
+        if missing:
+            raise ValidationError(f"Invalid availability zones: {', '.join(missing)}")
+        return [subnets[zone].id for zone in zones]
+
+    def launch(self, order: LaunchOrder) -> Launched:
+        """Enter a machine in the books; it is switched on by `boot`."""
+        if not self._faults.has_capacity(order.instance_type, order.zone):
+            raise LaunchRefused(
+                "InsufficientInstanceCapacity",
+                f"We currently do not have sufficient {order.instance_type} capacity in the Availability Zone you "
+                f"requested ({order.zone}).",
+            )
+        with self._services.lock:
+            data = self._version(self._template(order.template), order.template.version).data
+            try:
+                instance = self._run(order, data)
+            except ServiceException as error:
+                raise LaunchRefused(error.code, error.message) from error
+            self._services.mark(["ec2"])
+        self._instances[instance.id] = instance
+        return Launched(instance.id, self._clock.now() + self._boot_s())
+
+    def boot(self, instance_id: str) -> None:
+        """Switch the machine on."""
+        with self._services.lock:
+            instance = self.instance(instance_id)
+            instance._state.name, instance._state.code = RUNNING  # noqa: SLF001  moto has no other way
+            self._services.mark(["ec2"])
+        self._machines.boot(instance_id, instance.private_ip)
+
+    def condition(self, instance_id: str) -> Condition:
+        """From the books and from the machine."""
+        instance = self.instance(instance_id)
+        power = self._machines.power(instance_id)
+        if instance is None or instance.state == "terminated":
+            return Condition.GONE if power in {Power.GONE, Power.OFF} else Condition.STOPPED
+        if instance.state in {"stopping", "stopped", "shutting-down"} or power is Power.STOPPED:
+            return Condition.STOPPED
+        return Condition.IMPAIRED if power in {Power.CRASHED, Power.ENDING, Power.GONE} else Condition.OK
+
+    def end(self, instance_id: str) -> None:
+        """Strike it off the books, and end the machine."""
+        self._machines.end(instance_id)
+        with self._services.lock:
+            instance = self.instance(instance_id)
+            if instance is not None and instance.state != "terminated":
+                address = instance.private_ip
+                instance.terminate()
+                instance.nics[0].private_ip_address = address  # it is still told of a terminated one
+                self._addresses.give_back(address)
+            self._services.mark(["ec2"])
+
+    def register(self, target_group: str, instance_id: str) -> None:
+        """Add it to a target group, unless it has been stopped meanwhile."""
+        with self._services.lock:
+            found, instance = self._target_group(target_group), self.instance(instance_id)
+            if found is not None and instance is not None and instance.state == RUNNING[0]:
+                found.register([{"Id": instance_id}])
+                self._services.mark(["elbv2"])
+
+    def deregister(self, target_group: str, instance_id: str) -> None:
+        """Take it out of a target group."""
+        with self._services.lock:
+            found = self._target_group(target_group)
+            if found is not None and instance_id in found.targets:
+                found.deregister([{"Id": instance_id}])
+                self._services.mark(["elbv2"])
+
+    def check_target_group(self, target_group: str) -> None:
+        """ValidationError if there is no such target group."""
+        with self._services.lock:
+            if self._target_group(target_group) is None:
+                raise ValidationError(f"Provided Target Groups may not be valid: '{target_group}' not found")
+
+    def check_unused(self, security_group: str) -> None:
+        """DependencyViolation while an instance that is not terminated has the security group; moto would delete it."""
+        for instance in self._all():
+            if instance.state != "terminated" and any(g.id == security_group for g in instance.security_groups):
+                raise AwsError("DependencyViolation", f"resource {security_group} has a dependent object")
+
+    def instance(self, instance_id: str) -> Any:
+        """Moto's record; None when there is none."""
+        known = self._instances.get(instance_id)
+        if known is None:
+            with self._services.lock:
+                known = next((i for i in self._all() if i.id == instance_id), None)
+            if known is not None:
+                self._instances[instance_id] = known
+        return known
+
+    def purge(self) -> None:
+        """Forget what has been terminated for an hour, as EC2 does."""
+        horizon = datetime.fromtimestamp(self._clock.now() - TERMINATED_KEPT_S, UTC)
+        with self._services.lock:
+            for key, reservation in list(self._ec2.reservations.items()):
+                old = [i for i in reservation.instances if i.state == "terminated" and ended_at(i) < horizon]
+                for instance in old:
+                    reservation.instances.remove(instance)
+                    self._instances.pop(instance.id, None)
+                    self._ec2.iam_instance_profile_associations.pop(instance.id, None)
+                    self._services.mark(["ec2"])
+                if not reservation.instances:
+                    del self._ec2.reservations[key]
+
+    @property
+    def _ec2(self) -> Any:
+        return self._services.backend("ec2")
+
+    def _all(self) -> list[Any]:
+        return [i for reservation in self._ec2.reservations.values() for i in reservation.instances]
+
+    def _template(self, ref: TemplateRef) -> Any:
+        templates = self._ec2.launch_templates
+        found = templates.get(ref.id) if ref.id else next((t for t in templates.values() if t.name == ref.name), None)
+        if found is None:
+            what = f"template ID {ref.id}" if ref.id else f"template name {ref.name}"
+            raise ValidationError(f"{FORM_OF_TEMPLATE} The specified launch template, with {what}, does not exist.")
+        return found
+
+    def _version(self, template: Any, version: str) -> Any:
+        known = str(version).lower() in {"$latest", "$default"} or (
+            str(version).isdigit() and 1 <= int(version) <= len(template.versions)
+        )
+        if not known:
+            raise ValidationError(
+                f"{FORM_OF_TEMPLATE} Could not find the specified version {version} for the launch template with ID "
+                f"{template.id}."
+            )
+        return template.get_version(version)
+
+    def _run(self, order: LaunchOrder, data: dict[str, Any]) -> Any:
+        profile = data.get("IamInstanceProfile") or {}
+        instance = self._ec2.run_instances(
+            data.get("ImageId") or AMI,
+            1,
+            data.get("UserData"),
+            [],
+            instance_type=order.instance_type,
+            is_instance_type_default=False,
+            region_name=self._services.region,
+            subnet_id=order.subnet,
+            security_group_ids=self._security_groups(data),
+            key_name=data.get("KeyName"),
+            monitoring_state="enabled" if (data.get("Monitoring") or {}).get("Enabled") else "disabled",
+            associate_public_ip=False,
+            metadata_options=data.get("MetadataOptions") or {},
+            block_device_mappings=[m for m in data.get("BlockDeviceMappings") or [] if m.get("Ebs")],
+            tags={"instance": self._tags(order, data)},
+        ).instances[0]
+        if profile:
+            self._ec2.associate_iam_instance_profile(
+                instance.id,
+                iam_instance_profile_name=profile.get("Name"),
+                iam_instance_profile_arn=profile.get("Arn"),
+            )
+        instance._state.name, instance._state.code = PENDING  # noqa: SLF001  moto's machines run at once
+        instance.launch_time = datetime.fromtimestamp(self._clock.now(), UTC)
+        instance.nics[0].private_ip_address = self._addresses.take()
+        return instance
+
+    @staticmethod
+    def _security_groups(data: dict[str, Any]) -> list[str]:
+        groups = list(data.get("SecurityGroupIds") or [])
+        for interface in data.get("NetworkInterfaces") or []:
+            groups += interface.get("Groups") or []
+        return groups
+
+    @staticmethod
+    def _tags(order: LaunchOrder, data: dict[str, Any]) -> dict[str, str]:
+        specified = [s for s in data.get("TagSpecifications") or [] if s.get("ResourceType") == "instance"]
+        of_template = {tag["Key"]: tag["Value"] for s in specified for tag in s.get("Tags") or []}
+        return {
+            **of_template,
+            **order.tags,
+            "aws:autoscaling:groupName": order.group,
+            "aws:ec2launchtemplate:id": order.template.id,
+            "aws:ec2launchtemplate:version": order.template.version,
+        }
+
+    def _target_group(self, arn: str) -> Any:
+        return self._services.backend("elbv2").target_groups.get(arn)
+
+
+def ended_at(instance: Any) -> datetime:
+    """When a terminated instance ended, as moto wrote it down in its reason."""
+    text = str(instance.state_transition_reason or "")
+    try:
+        return datetime.strptime(text[text.index("(") + 1 : text.rindex(")")], "%Y-%m-%d %H:%M:%S UTC").replace(
+            tzinfo=UTC
+        )
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)

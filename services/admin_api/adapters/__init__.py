@@ -1,0 +1,1 @@
+"""PostgreSQL, Temporal, S3 and the four services, behind the ports."""

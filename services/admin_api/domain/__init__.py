@@ -1,0 +1,1 @@
+"""Pure decisions of the admin API: plans, roles, status, the audit chain."""

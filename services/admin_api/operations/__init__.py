@@ -1,0 +1,1 @@
+"""Load, decide, record, start: the verbs of the admin API over its ports."""

@@ -1,0 +1,1 @@
+"""REST: routes, authentication, errors and limits."""

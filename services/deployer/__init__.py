@@ -1,0 +1,1 @@
+"""The Deployer: revisions, strategies that compose plans, and the judge."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, Prometheus, the bundle store; and in memory."""

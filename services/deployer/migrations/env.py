@@ -1,0 +1,3 @@
+from shared.database.alembic_env import run
+
+run("deployer")

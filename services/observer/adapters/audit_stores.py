@@ -1,0 +1,167 @@
+"""Loss audits in PostgreSQL, and in memory; both keep one cumulative sketch per node, minute and point."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.observer.adapters import tables
+from services.observer.adapters.theta import checked_sketch, compare_sketches, size_of
+from services.observer.domain.audits import AuditComparison, AuditPoint, AuditReport
+from shared.database import Database
+
+
+class PostgresAudits:
+    """A repeated or older report of a node changes nothing: sketches are cumulative, so the larger count wins."""
+
+    def __init__(self, database: Database) -> None:
+        """In the Observer's own schema."""
+        self._database = database
+
+    async def add(self, reports: Sequence[AuditReport]) -> int:
+        """Keep them; gives how many counted."""
+        if not reports:
+            return 0
+        a = tables.audits
+        counted = 0
+        async with self._database.transaction() as connection:
+            for r in reports:
+                statement = upsert(a).values(
+                    pipeline=r.pipeline,
+                    minute=r.minute,
+                    stage=r.at.stage,
+                    point=r.at.point,
+                    node=r.node,
+                    report=r.id,
+                    sketch=checked_sketch(r.sketch),
+                    count=r.count,
+                    dropped=sum(r.dropped.values()),
+                    watermark=r.watermark,
+                )
+                kept = ("report", "sketch", "count", "dropped", "watermark")
+                done = await connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["pipeline", "minute", "stage", "point", "node"],
+                        set_={k: statement.excluded[k] for k in kept},
+                        where=(a.c.report != statement.excluded.report) & (a.c.count <= statement.excluded.count),
+                    ).returning(a.c.node)
+                )
+                counted += len(done.all())
+        return counted
+
+    async def minutes(self, pipeline: str, since: int) -> Sequence[int]:
+        """In order."""
+        a = tables.audits
+        query = select(a.c.minute).where(a.c.pipeline == pipeline, a.c.minute >= since).distinct().order_by(a.c.minute)
+        async with self._database.transaction() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def compare(
+        self, pipeline: str, minute: int, source: Sequence[AuditPoint], target: Sequence[AuditPoint]
+    ) -> AuditComparison:
+        """Both points of one minute."""
+        a = tables.audits
+        query = select(a).where(a.c.pipeline == pipeline, a.c.minute == minute)
+        async with self._database.transaction() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        reports = [
+            AuditReport(
+                id=r["report"],
+                node=r["node"],
+                pipeline=pipeline,
+                at=AuditPoint(r["stage"], r["point"]),
+                minute=minute,
+                sketch=r["sketch"],
+                count=r["count"],
+                watermark=r["watermark"],
+                dropped={"declared": r["dropped"]},
+            )
+            for r in rows
+        ]
+        return compare_reports(reports, source, target)
+
+    async def watermark(self, pipeline: str, points: Sequence[AuditPoint], since: int) -> float | None:
+        """Least over nodes of the greatest watermark of each."""
+        a = tables.audits
+        latest = (
+            select(func.max(a.c.watermark).label("mark"))
+            .where(
+                a.c.pipeline == pipeline,
+                a.c.minute >= since,
+                tuple_(a.c.stage, a.c.point).in_([(p.stage, p.point) for p in points]),
+            )
+            .group_by(a.c.stage, a.c.point, a.c.node)
+            .subquery()
+        )
+        async with self._database.transaction() as connection:
+            found = await connection.scalar(select(func.min(latest.c.mark)))
+        return float(found) if found is not None else None
+
+    async def forget(self, before: int) -> None:
+        """Drop old minutes."""
+        a = tables.audits
+        async with self._database.transaction() as connection:
+            await connection.execute(a.delete().where(a.c.minute < before))
+
+
+class MemoryAudits:
+    """For the simulator and tests."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._kept: dict[tuple[str, int, str, str, str], AuditReport] = {}
+
+    async def add(self, reports: Sequence[AuditReport]) -> int:
+        """Keep them."""
+        counted = 0
+        for r in reports:
+            checked_sketch(r.sketch)
+            key = (r.pipeline, r.minute, r.at.stage, r.at.point, r.node)
+            before = self._kept.get(key)
+            if before is None or (before.id != r.id and before.count <= r.count):
+                self._kept[key] = r
+                counted += 1
+        return counted
+
+    async def minutes(self, pipeline: str, since: int) -> Sequence[int]:
+        """In order."""
+        return sorted({r.minute for r in self._kept.values() if r.pipeline == pipeline and r.minute >= since})
+
+    async def compare(
+        self, pipeline: str, minute: int, source: Sequence[AuditPoint], target: Sequence[AuditPoint]
+    ) -> AuditComparison:
+        """Both points of one minute."""
+        mine = [r for r in self._kept.values() if r.pipeline == pipeline and r.minute == minute]
+        return compare_reports(mine, source, target)
+
+    async def watermark(self, pipeline: str, points: Sequence[AuditPoint], since: int) -> float | None:
+        """Least over nodes of the greatest watermark of each."""
+        marks: dict[tuple[AuditPoint, str], float] = {}
+        for r in self._kept.values():
+            if r.pipeline == pipeline and r.minute >= since and r.at in points:
+                marks[r.at, r.node] = max(r.watermark, marks.get((r.at, r.node), r.watermark))
+        return min(marks.values(), default=None)
+
+    async def forget(self, before: int) -> None:
+        """Drop old minutes."""
+        self._kept = {k: r for k, r in self._kept.items() if r.minute >= before}
+
+
+def compare_reports(
+    reports: Iterable[AuditReport], source: Sequence[AuditPoint], target: Sequence[AuditPoint]
+) -> AuditComparison:
+    """What the reports of one minute say; a missing side is missing, not empty."""
+    every = sorted(reports, key=lambda r: (r.at.stage, r.at.point, r.node))
+    sent = [r.sketch for r in every if r.at in source]
+    seen = [r for r in every if r.at in target]
+    if not sent:
+        return AuditComparison(None, None)
+    if not seen:
+        return AuditComparison(size_of(sent), None)
+    declared: dict[tuple[str, str], int] = {}  # a node counts its drops at both points: once is enough
+    for r in every:
+        key = (r.at.stage, r.node)
+        declared[key] = max(declared.get(key, 0), sum(r.dropped.values()))
+    dropped = sum(declared.values())
+    compared = compare_sketches(sent, [r.sketch for r in seen], dropped)
+    return AuditComparison(compared.source, compared, tuple(sorted({r.node for r in seen})))

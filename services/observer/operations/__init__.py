@@ -1,0 +1,1 @@
+"""Load, decide, act, record; over the ports of `domain/ports.py`."""

@@ -1,0 +1,1 @@
+"""The Provisioner: groups and pipelines by Pulumi, environments, routes, ramps, drift."""

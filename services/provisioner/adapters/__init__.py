@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis, Pulumi, AWS, Kafka, uv: what the ports are made of."""

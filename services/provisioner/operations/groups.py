@@ -1,0 +1,329 @@
+"""Groups and their fleets: register, plan, make, change, remove, wait for members. Each is idempotent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.provisioner.domain.declared import changes_between, declared_fields
+from services.provisioner.domain.group import Bundle, Fleet, Group
+from services.provisioner.domain.group_stack import Site, plan_stack
+from services.provisioner.domain.names import asg_name, token_parameter
+from services.provisioner.domain.ports import (
+    Bundles,
+    GroupStore,
+    JoinTokens,
+    Machines,
+    PipelineStore,
+    Sites,
+    StackStore,
+)
+from services.provisioner.domain.resources import StackPlan
+from services.provisioner.domain.runs import StackOutcome
+from services.provisioner.domain.traffic import may_remove
+from services.provisioner.domain.warnings import cost_warning, quota_warnings
+from services.provisioner.operations.lease_guard import LeaseGuard
+from services.provisioner.operations.routing import Routing
+from services.provisioner.operations.stack_runs import StackRunner
+from services.provisioner.operations.translation import group_intent, group_model, stack_result
+from shared.contracts.admission import LeaseModel
+from shared.contracts.node import BundleManifest, Control, UserData
+from shared.contracts.objects import ServerGroup
+from shared.contracts.provisioning import (
+    AddFleetInput,
+    Artifact,
+    GroupModel,
+    GroupStackInput,
+    MembersState,
+    RegisterGroupInput,
+    RemoveFleetInput,
+    Revision,
+    StackResult,
+    WaitMembersInput,
+)
+from shared.domain.clock import Clock
+from shared.domain.errors import HeadraceError, InvalidInput, NotFound, Refused
+from shared.domain.names import FleetId, GroupName, RevisionNumber
+from shared.domain.reason import Reason, Remedy
+
+MEMBERS_POLL_S = 0.5
+MANIFESTS = "manifests"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """Where a machine finds us: `host:port` pairs, and our authority's certificate."""
+
+    observer: str
+    routes: str
+    join: str
+    ca_pem: str
+    server_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStores:
+    """What is kept about groups."""
+
+    groups: GroupStore
+    pipelines: PipelineStore
+    stacks: StackStore
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCloud:
+    """What groups need from AWS."""
+
+    machines: Machines
+    sites: Sites
+    bundles: Bundles
+    tokens: JoinTokens
+
+
+class Groups:
+    """Server groups."""
+
+    def __init__(  # noqa: PLR0913  what a group needs
+        self,
+        stores: GroupStores,
+        cloud: GroupCloud,
+        runner: StackRunner,
+        routing: Routing,
+        guard: LeaseGuard,
+        control: ControlPlane,
+        clock: Clock,
+    ) -> None:
+        """One for the whole service."""
+        self._stores = stores
+        self._cloud = cloud
+        self._runner = runner
+        self._routing = routing
+        self._guard = guard
+        self._control = control
+        self._clock = clock
+
+    # ------------------------------------------------------------------------------------------------------ reading
+
+    async def get(self, name: str) -> GroupModel:
+        """One group."""
+        return await self._model(await self._known(name))
+
+    async def all(self) -> tuple[GroupModel, ...]:
+        """Every group."""
+        pipelines = {p.intent.name: p for p in await self._stores.pipelines.all()}
+        return tuple(
+            group_model(g, self._routing.inventory, pipelines.get(g.seat.pipeline) if g.seat else None)
+            for g in await self._stores.groups.all()
+        )
+
+    async def plan(self, spec: ServerGroup) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Changes and warnings, one line each, without doing anything."""
+        known = await self._stores.groups.get(GroupName(spec.name))
+        intent = group_intent(spec, known.intent.generation + 1 if known else 1)
+        wanted = Group(intent, seat=known.seat if known else None, fleets=known.fleets if known else ())
+        if not wanted.standing:
+            first = Revision(group=intent.name, number=1)
+            fleet = Fleet(
+                id=FleetId(first.fleet),
+                group=intent.name,
+                revision=RevisionNumber(1),
+                revision_document=first.model_dump_json(),
+                node_type=intent.node_type,
+                desired_initial=intent.nodes_min,
+            )
+            wanted = Group(intent, seat=wanted.seat, fleets=(fleet,))
+        declared = await self._stores.stacks.declared()
+        changes = list(changes_between(declared.get(intent.name, {}), declared_fields(await self._plan(wanted))))
+        changes += [
+            f"node type {f.node_type} -> {intent.node_type}: from the next revision on"
+            for f in wanted.standing
+            if f.node_type != intent.node_type
+        ]
+        asgs = sum(len(g.fleets) for g in await self._stores.groups.all()) + (0 if known and known.fleets else 1)
+        warnings = list(quota_warnings(asgs, intent.node_type, intent.nodes_max))
+        cost = cost_warning(intent.node_type, intent.nodes_min, intent.nodes_max)
+        return tuple(changes), tuple([*warnings, cost] if cost else warnings)
+
+    # ------------------------------------------------------------------------------------------------------ writing
+
+    async def register(self, request: RegisterGroupInput) -> GroupModel:
+        """Keep the intent; a group's kind never changes."""
+        intent = group_intent(request.spec, request.generation)
+        known = await self._stores.groups.get(intent.name)
+        if known and known.intent.kind != intent.kind:
+            raise InvalidInput(
+                f"group {intent.name}: its kind is {known.intent.kind}, not {intent.kind}",
+                field="kind",
+                remedy="destroy it and make it anew, or declare a group of another name",
+            )
+        group = await self._stores.groups.register(intent)
+        await self._routing.publish([group.name])
+        return await self._model(group)
+
+    async def apply(self, request: GroupStackInput) -> StackResult:
+        """The stack as registered."""
+        group = await self._known(request.group)
+        return await self._up(group, request.lease, phase="UPDATING")
+
+    async def add_fleet(self, request: AddFleetInput) -> StackResult:
+        """One more fleet, at `desired_initial` machines and without traffic unless it is given a weight."""
+        group = await self._known(request.group)
+        await self._guard.admit(request.lease, f"group/{group.name}")
+        revision = request.revision
+        if revision.group != group.name:
+            raise InvalidInput(f"fleet {revision.fleet}: revision of group {revision.group}, not of {group.name}")
+        site = await self._cloud.sites.site()
+        parameter = token_parameter(site.stack, group.intent.workspace, FleetId(revision.fleet))
+        await self._stores.groups.put_fleet(
+            Fleet(
+                id=FleetId(revision.fleet),
+                group=group.name,
+                revision=RevisionNumber(revision.number),
+                revision_document=revision.model_dump_json(),
+                node_type=group.intent.node_type,
+                desired_initial=request.desired_initial,
+                weight=request.weight,
+                bundle=await self._manifest(revision),
+                token_digest=await self._cloud.tokens.ensure(parameter),
+            )
+        )
+        return await self._up(group, request.lease, phase="UPDATING" if group.fleets else "CREATING")
+
+    async def remove_fleet(self, request: RemoveFleetInput) -> StackResult:
+        """Without it; its machines leave. Refused while it is the last in traffic. One that is gone is done."""
+        group = await self._stores.groups.get(GroupName(request.group))
+        fleet = group.fleet(FleetId(request.fleet)) if group else None
+        if group is None or fleet is None:
+            return StackResult(group=request.group)
+        await self._guard.admit(request.lease, f"group/{group.name}")
+        may_remove(group.name, fleet.id, {f.id: f.weight for f in group.standing})
+        await self._stores.groups.mark_leaving(fleet.id)
+        await self._routing.publish([group.name])
+        result = await self._up(group, request.lease, phase="UPDATING")
+        site = await self._cloud.sites.site()
+        await self._cloud.tokens.remove(token_parameter(site.stack, group.intent.workspace, fleet.id))
+        await self._stores.groups.drop_fleet(fleet.id)
+        await self._routing.publish([group.name])
+        return result.model_copy(update={"fleets": tuple(f for f in result.fleets if f.fleet != fleet.id)})
+
+    async def remove(self, request: GroupStackInput) -> StackResult:
+        """The whole group; one that is gone is done. Refused while a stage runs on it."""
+        group = await self._stores.groups.get(GroupName(request.group))
+        if group is None:
+            return StackResult(group=request.group)
+        await self._guard.admit(request.lease, f"group/{group.name}")
+        if group.seat:
+            raise Refused(
+                f"group {group.name}: stage {group.seat.stage} of pipeline {group.seat.pipeline} runs on it",
+                remedy=f"destroy pipeline {group.seat.pipeline} first, or give the stage another group",
+                reasons=(
+                    Reason(
+                        "InUse",
+                        f"group/{group.name}",
+                        f"stage {group.seat.stage} of pipeline {group.seat.pipeline} runs on it",
+                        remedy=(Remedy("destroy the pipeline", f"headrace destroy pipeline {group.seat.pipeline}"),),
+                    ),
+                ),
+            )
+        await self._stores.groups.set_phase(group.name, "DELETING", "")
+        outcome = await self._run(group, "destroy", request.lease)
+        site = await self._cloud.sites.site()
+        for fleet in group.fleets:
+            await self._cloud.tokens.remove(token_parameter(site.stack, group.intent.workspace, fleet.id))
+        await self._stores.groups.remove(group.name)
+        await self._stores.stacks.forget(group.name)
+        await self._routing.publish(None)
+        return stack_result(Group(group.intent), outcome, None)
+
+    async def wait_members(self, request: WaitMembersInput, beat: Callable[[MembersState], None]) -> MembersState:
+        """Until a fleet has `count` members in service, or `timeout_s` is over; `beat` hears every look."""
+        group = await self._known(request.group)
+        asg = asg_name(group.intent.workspace, FleetId(request.fleet))
+        ends_at = self._clock.monotonic() + request.timeout_s
+        while True:
+            live = await self._cloud.machines.fleet(asg)
+            state = MembersState(
+                fleet=request.fleet,
+                desired=live.desired if live else 0,
+                in_service=live.in_service if live else 0,
+                pending=live.pending if live else 0,
+                satisfied=live is not None and live.in_service >= request.count,
+                detail="" if live else f"autoscaling group {asg} is not there",
+            )
+            beat(state)
+            if state.satisfied:
+                return state
+            if self._clock.monotonic() >= ends_at:
+                why = await self._cloud.machines.last_failure(asg) if live else state.detail
+                text = f"{state.in_service} of {request.count} in service after {request.timeout_s:g} s"
+                return state.model_copy(update={"detail": f"{text}: {why}" if why else text})
+            await self._clock.sleep(MEMBERS_POLL_S)
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    async def plan_of(self, name: GroupName) -> StackPlan:
+        """What the stack of a group declares now."""
+        return await self._plan(await self._known(name))
+
+    async def _known(self, name: str) -> Group:
+        group = await self._stores.groups.get(GroupName(name))
+        if group is None:
+            raise NotFound(f"group {name}: there is none", remedy="`headrace get server-groups` lists them")
+        return group
+
+    async def _model(self, group: Group) -> GroupModel:
+        pipeline = await self._stores.pipelines.get(group.seat.pipeline) if group.seat else None
+        return group_model(group, self._routing.inventory, pipeline)
+
+    async def _up(self, group: Group, lease: LeaseModel, *, phase: str, refresh: bool = False) -> StackResult:
+        await self._stores.groups.set_phase(group.name, phase, "")
+        try:
+            outcome = await self._run(group, "up", lease, refresh=refresh)
+        except HeadraceError as e:
+            await self._stores.groups.set_phase(group.name, "ERROR", str(e))
+            raise
+        await self._stores.groups.set_phase(group.name, "READY", "")
+        await self._routing.publish([group.name])
+        return stack_result(await self._known(group.name), outcome, self._routing.inventory)
+
+    async def _run(self, group: Group, operation: str, lease: LeaseModel, *, refresh: bool = False) -> StackOutcome:
+        planned: list[StackPlan] = []
+
+        async def make_plan() -> StackPlan:
+            planned.append(await self.plan_of(group.name))
+            return planned[-1]
+
+        outcome = await self._runner.run(group, operation, lease, make_plan, refresh=refresh)
+        if operation == "up":
+            await self._stores.stacks.declare(group.name, declared_fields(planned[-1]))
+        return outcome
+
+    async def repair(self, group: GroupName, lease: LeaseModel) -> StackResult:
+        """The stack as registered, after the engine looked at what is really there."""
+        return await self._up(await self._known(group), lease, phase="UPDATING", refresh=True)
+
+    async def _plan(self, group: Group) -> StackPlan:
+        site = await self._cloud.sites.site()
+        return plan_stack(group, site, {f.id: self._user_data(group, f, site) for f in group.standing})
+
+    def _user_data(self, group: Group, fleet: Fleet, site: Site) -> str:
+        bundle = fleet.bundle
+        return UserData(
+            workspace=group.intent.workspace,
+            group=group.name,
+            fleet=fleet.id,
+            revision=fleet.revision,
+            bundle=Artifact(url=bundle.url, sha256=bundle.sha256, size=bundle.size) if bundle else None,
+            control=Control(
+                observer=self._control.observer,
+                routes=self._control.routes,
+                join=self._control.join,
+                ca_pem=self._control.ca_pem,
+                server_name=self._control.server_name,
+                join_token_ref=token_parameter(site.stack, group.intent.workspace, fleet.id),
+            ),
+        ).model_dump_json()
+
+    async def _manifest(self, revision: Revision) -> Bundle | None:
+        if revision.environment is None or revision.code is None:
+            return None
+        manifest = BundleManifest(environment=revision.environment, code=revision.code, variables=revision.variables)
+        return await self._cloud.bundles.put_text(MANIFESTS, manifest.model_dump_json())

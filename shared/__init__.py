@@ -1,0 +1,1 @@
+"""What every service stands on: domain types, contracts, database, redis, grpc, temporal, aws, telemetry."""

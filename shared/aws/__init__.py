@@ -1,0 +1,1 @@
+"""AWS through boto3: clients with our own timeouts, and the inventory of our Auto Scaling Groups."""

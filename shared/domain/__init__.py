@@ -1,0 +1,1 @@
+"""Types of the field that every part uses; standard library only."""

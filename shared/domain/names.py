@@ -1,0 +1,49 @@
+"""Typed names and ids: a bare `str` or `int` does not cross a function boundary.
+
+A name is 1-63 of `a-z 0-9 -`, starts with a letter and does not end with a dash.
+"""
+
+import re
+from typing import NewType
+
+from shared.domain.errors import InvalidInput
+
+Workspace = NewType("Workspace", str)
+EnvironmentName = NewType("EnvironmentName", str)
+GroupName = NewType("GroupName", str)
+PipelineName = NewType("PipelineName", str)
+StageName = NewType("StageName", str)
+FleetId = NewType("FleetId", str)  # "<group>-r<revision>": also the ASG's name, after the stack's prefix
+NodeId = NewType("NodeId", str)  # the EC2 instance id
+RevisionNumber = NewType("RevisionNumber", int)
+DeploymentId = NewType("DeploymentId", str)
+ActivityId = NewType("ActivityId", str)
+FencingToken = NewType("FencingToken", int)
+RequestId = NewType("RequestId", str)  # one per intention, kept over retries and crashes
+
+NAME_LENGTH_MAX = 63
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def checked_name(value: str, field: str) -> str:
+    """Give `value` back if it is a name.
+
+    >>> checked_name("fraud-env", "environment.name")
+    'fraud-env'
+    """
+    if not _NAME.fullmatch(value):
+        raise InvalidInput(
+            f"{field}: {value!r} is not a name",
+            field=field,
+            remedy="use 1-63 of a-z, 0-9 and '-', starting with a letter and not ending with '-'",
+        )
+    return value
+
+
+def fleet_id(group: GroupName, revision: RevisionNumber) -> FleetId:
+    """The fleet of a group on a revision.
+
+    >>> fleet_id(GroupName("fraud"), RevisionNumber(3))
+    'fraud-r3'
+    """
+    return FleetId(f"{group}-r{revision}")

@@ -1,0 +1,1 @@
+"""Temporal: one client, workers that drain, one error table, payloads without secrets."""

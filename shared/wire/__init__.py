@@ -1,0 +1,1 @@
+"""Contracts to protobuf and back."""

@@ -1,0 +1,110 @@
+import time
+
+import numpy as np
+from datasketches import compact_theta_sketch, theta_a_not_b
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataplane.stages.audits import MINUTES_MAX, AuditBook
+from dataplane.stages.histogram import LAG_BOUNDS_S, Histogram
+from dataplane.stages.measures import OTHER, REASONS_MAX, Measures
+from tests.dataplane.streams import LABELS, value_of
+
+
+@given(st.lists(st.floats(-10, 1000), max_size=50))
+def test_a_histogram_counts_each_value_in_every_bucket_at_or_above_it(values: list[float]) -> None:
+    histogram = Histogram(LAG_BOUNDS_S)
+    histogram.observe(np.asarray(values, dtype=np.float64))
+    lines = histogram.lines("lag", 'a="b"')
+    for bound in LAG_BOUNDS_S:
+        wanted = sum(max(0.0, v) <= bound for v in values)
+        assert f'lag_bucket{{a="b",le="{bound:g}"}} {wanted}' in lines
+    assert f'lag_count{{a="b"}} {len(values)}' in lines
+
+
+def test_the_slos_bounds_are_buckets() -> None:
+    assert {0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0} <= set(LAG_BOUNDS_S)
+
+
+def test_measures_carry_the_nodes_labels_and_escape_what_users_made_up() -> None:
+    measures = Measures(LABELS | {"node": "i-1"}, {"environment": "abc", "runtime": "0.1.0"})
+    now = time.time()
+    measures.took([now - 1.5, now - 40], now)
+    measures.handed_on([now - 1.5], now)
+    measures.failed('a "quoted"\nreason', recoverable=False)
+    measures.dropped("filtered", 3)
+    measures.retried(2)
+    measures.set_oldest(now - 40)
+    lines = measures.lines()
+    assert value_of(lines, "headrace_messages_in_total", node="i-1", group="g") == 2
+    assert value_of(lines, "headrace_lag_in_seconds_bucket", le="2") == 1
+    assert value_of(lines, "headrace_lag_out_seconds_bucket", le="2") == 1
+    assert value_of(lines, "headrace_retries_total", tier="local") == 2
+    assert value_of(lines, "headrace_messages_dropped_total", reason="filtered") == 3
+    assert value_of(lines, "headrace_oldest_unprocessed_timestamp_seconds") == now - 40
+    assert value_of(lines, "headrace_node_info", environment="abc", runtime="0.1.0") == 1
+    assert any('reason="a \\"quoted\\"\\nreason"' in line for line in lines)
+    measures.set_oldest(None)
+    assert not any("oldest" in line for line in measures.lines())
+
+
+def test_reasons_that_users_make_up_are_bounded() -> None:
+    measures = Measures(LABELS, {})
+    for n in range(REASONS_MAX * 2):
+        measures.failed(f"r{n}", recoverable=True)
+    assert value_of(measures.lines(), "headrace_messages_failed_total", reason=OTHER) == REASONS_MAX
+    assert value_of(measures.lines(), "headrace_messages_failed_total") == REASONS_MAX * 2
+
+
+def saw(book: AuditBook, point: str, ids: list[str], at: float = 120.0, partition: int = 0) -> None:
+    book.saw(point, ((i, at, partition) for i in ids), now=1000.0)
+
+
+def test_an_audit_tells_which_minute_lost_how_many_and_is_immune_to_duplicates() -> None:
+    book = AuditBook()
+    ids = [f"e{n}" for n in range(3000)]
+    saw(book, "in", ids)
+    saw(book, "out", ids[30:] + ids[30:60])
+    saw(book, "out", ["later"], at=180.0)
+    reports = {(r.point, r.minute): r for r in book.changed(1000.0, held_back=False)}
+    assert set(reports) == {("in", 120), ("out", 120), ("out", 180)}
+    source, target = (compact_theta_sketch.deserialize(reports[(p, 120)].sketch) for p in ("in", "out"))
+    assert theta_a_not_b().compute(source, target).get_estimate() == 30
+    assert reports[("out", 120)].count == 3000
+
+
+def test_a_report_is_sent_until_it_is_taken_and_again_when_the_minute_changed() -> None:
+    book = AuditBook()
+    saw(book, "in", ["a"])
+    (first,) = book.changed(1000.0, held_back=False)
+    assert book.changed(1000.0, held_back=False) == [first]
+    saw(book, "in", ["b"])
+    book.taken([first])  # an older answer than what there is now
+    (second,) = book.changed(1000.0, held_back=False)
+    assert (second.count, second.sequence > first.sequence) == (2, True)
+    book.taken([second])
+    assert book.changed(1000.0, held_back=False) == []
+    (beat,) = book.heartbeat(1010.0, held_back=False)
+    assert (beat.count, beat.watermark) == (2, 1005.0)
+
+
+def test_while_nothing_is_read_silence_moves_no_watermark() -> None:
+    book = AuditBook()
+    saw(book, "in", ["a"], at=130.0)
+    (report,) = book.changed(5000.0, held_back=True)
+    assert report.watermark == 130.0
+
+
+def test_declared_drops_are_told_by_reason() -> None:
+    book = AuditBook()
+    book.dropped([61.0, 62.0], "dead_letter")
+    (report,) = book.changed(1000.0, held_back=False)
+    assert (report.point, report.minute, report.dropped) == ("out", 60, {"dead_letter": 2})
+
+
+def test_the_book_is_bounded_while_nobody_takes_reports() -> None:
+    book = AuditBook()
+    for minute in range(MINUTES_MAX * 2):
+        saw(book, "in", ["a"], at=minute * 60.0)
+    kept = [r.minute for r in book.changed(1000.0, held_back=False)]
+    assert (len(kept), min(kept)) == (MINUTES_MAX, MINUTES_MAX * 60)

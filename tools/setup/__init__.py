@@ -1,0 +1,1 @@
+"""Set-up: puts everything the embedded stack and the tests need in `.venv/` and `.tools/`, once."""

@@ -1,0 +1,1 @@
+"""Temporal workflows, typed activity stubs, timeouts and queues; they interpret plans and hold no rules."""
