@@ -33,6 +33,7 @@ from localcloud.servers.temporal import TemporalServer, test_server_binary
 from localcloud.servers.valkey import ValkeyServer
 from tests.leftovers import PREFIX, end_leftovers, note
 from tests.localcloud_aws.front import FrontProcess
+from tests.temporal_namespaces import own_namespace
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = secrets.token_urlsafe(24)
@@ -116,10 +117,16 @@ def empty_valkey(valkey: ValkeyServer) -> ValkeyServer:
 
 
 @pytest.fixture(scope="session")
-def temporal(server_directory: Path) -> Iterator[TemporalServer]:
-    """Temporal's development server; `temporal.address`, `temporal.namespace`."""
+def temporal_server(server_directory: Path) -> Iterator[TemporalServer]:
+    """Temporal's development server; tests take `temporal`."""
     log = server_directory / "temporal.log"
     yield from _running(TemporalServer(server_directory / "temporal", ports.choose(), log))
+
+
+@pytest.fixture(scope="module")
+def temporal(temporal_server: TemporalServer) -> TemporalServer:
+    """The server, with a namespace of the module's own: a workflow that one module left open never reaches another's workers."""
+    return own_namespace(temporal_server, f"t{secrets.token_hex(6)}")
 
 
 @pytest.fixture

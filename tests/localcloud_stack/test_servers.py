@@ -59,10 +59,10 @@ def test_valkey_wants_the_password(empty_valkey: ValkeyServer) -> None:
         stranger.ping()
 
 
-async def test_temporal_has_the_namespace_and_the_search_attributes(temporal: TemporalServer) -> None:
+async def test_temporal_has_the_namespace_and_the_search_attributes(temporal_server: TemporalServer) -> None:
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 
-    client = await Client.connect(temporal.address, namespace=temporal.namespace)
+    client = await Client.connect(temporal_server.address, namespace=temporal_server.namespace)
     known = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace="headrace"))
     assert set(SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
 

@@ -107,8 +107,10 @@ async def playing(
     ]
     for worker in workers:
         await worker.start()
-    yield Theatre(client, stage, environment)
-    await asyncio.gather(*(worker.stop() for worker in workers))
+    try:
+        yield Theatre(client, stage, environment)
+    finally:
+        await asyncio.gather(*(worker.stop() for worker in workers))
 
 
 @pytest.fixture
