@@ -10,19 +10,26 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.admin_api.adapters import tables
 from services.admin_api.domain.audit_chain import FIRST, digest_of
 from services.admin_api.domain.ports import KeptAnswer
-from services.admin_api.domain.records import AuditEntry, AuditRow, Event, Operation, OperationState, TokenRecord
-from shared.domain.errors import AlreadyExists
+from services.admin_api.domain.records import (
+    BOOTSTRAP_ID,
+    AuditEntry,
+    AuditRow,
+    Event,
+    Operation,
+    OperationState,
+    TokenRecord,
+    name_taken,
+)
 from shared.domain.names import Workspace
 
 AUDIT_LOCK, EVENTS_LOCK = 0x1EAD_0001, 0x1EAD_0002
-BOOTSTRAP_ID = "tok-bootstrap"
 OPERATION = TypeAdapter(Operation)
 ENTRY = TypeAdapter(AuditEntry)
 
@@ -91,9 +98,7 @@ class PostgresTokens:
         try:
             await self._connection.execute(insert(tables.tokens).values(**_token_values(record), digest=digest))
         except IntegrityError as e:
-            raise AlreadyExists(
-                f"token {record.name!r} exists already", field="name", remedy="choose another name, or revoke it first"
-            ) from e
+            raise name_taken(record) from e
 
     async def put_bootstrap(self, record: TokenRecord, digest: str) -> None:
         """In place of an earlier one."""
@@ -196,7 +201,7 @@ class PostgresEvents:
         rows = await self._connection.execute(
             select(t.c.kind, t.c.name, t.c.body)
             .where(t.c.kind.in_(kinds))
-            .distinct(t.c.kind, t.c.name)
+            .ext(distinct_on(t.c.kind, t.c.name))
             .order_by(t.c.kind, t.c.name, t.c.seq.desc())
         )
         return {(r.kind, r.name): r.body for r in rows}

@@ -9,10 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.errors import AlreadyExists
 from shared.domain.names import Workspace
 from shared.domain.reason import Reason
 
 Spec = Mapping[str, Any]
+BOOTSTRAP_ID = "tok-bootstrap"
 
 
 class ObjectKind(StrEnum):
@@ -149,6 +151,13 @@ class TokenRecord:
     created_by: str
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+def name_taken(record: TokenRecord) -> AlreadyExists:
+    """Another token that holds has this name."""
+    return AlreadyExists(
+        f"token {record.name!r} exists already", field="name", remedy="choose another name, or revoke it first"
+    )
 
 
 @dataclass(frozen=True, slots=True)
