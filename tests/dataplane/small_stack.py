@@ -32,7 +32,7 @@ from shared.contracts.node import Assignment, Routes
 from tests.dataplane.streams import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("grpc", "google", "typing_extensions.py")
+PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "google", "typing_extensions.py")
 TOKEN = "the-fleets-token"
 READY_S = 60.0
 

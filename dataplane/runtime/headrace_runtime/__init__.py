@@ -1,4 +1,4 @@
-"""What users' code imports: the `transform` decorator and the ways for one event to fail.
+"""What users' code imports: the decorators, the ways for one event to fail, and measures of its own.
 
 >>> @transform
 ... def doubled(event):
@@ -7,8 +7,23 @@
 {'n': 4}
 """
 
-from headrace_runtime.declaring import Function, Registry, registry, transform
+from headrace_runtime.declaring import Function, Registry, registry, set_up, tear_down, transform
 from headrace_runtime.failures import Failure, NonRecoverable, Recoverable
+from headrace_runtime.measuring import count, observe, remaining_s, score
 
-__version__ = "0.1.0"
-__all__ = ["Failure", "Function", "NonRecoverable", "Recoverable", "Registry", "registry", "transform"]
+__version__ = "0.2.0"
+__all__ = [
+    "Failure",
+    "Function",
+    "NonRecoverable",
+    "Recoverable",
+    "Registry",
+    "count",
+    "observe",
+    "registry",
+    "remaining_s",
+    "score",
+    "set_up",
+    "tear_down",
+    "transform",
+]

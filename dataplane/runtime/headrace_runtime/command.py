@@ -5,23 +5,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headrace_runtime import __version__
+from headrace_runtime.checking import check
 from headrace_runtime.server import Listen, TransformServer
-from headrace_runtime.workers import LoadError, WorkerPool
+from headrace_runtime.worker_process import LoadError
 
 GRACE_S = 10.0
-WORKERS_MAX = 64
+WORKERS_MAX, CALLS_MAX = 64, 1024
 EXIT_BAD_CODE = 3  # loading users' code failed: starting again would not help
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 2 wrong use, 3 the code cannot be served."""
+    """Returns the exit code: 0 done, 1 an event failed in a check, 2 wrong use, 3 the code cannot be served."""
     options = _parser().parse_args(arguments)
     if options.command == "check":
-        return _check(options.code)
+        return _check(options)
     if not options.socket and not options.tcp:
         print("serve: give --socket PATH, --tcp HOST:PORT or both", file=sys.stderr)  # noqa: T201  a command
         return 2
@@ -35,43 +36,71 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve a folder's functions over gRPC")
     serve.add_argument("--code", type=Path, required=True, help="folder of users' code")
     serve.add_argument("--socket", type=Path, help="path of the Unix socket")
-    serve.add_argument("--tcp", default="", help="host:port")
-    serve.add_argument("--workers", type=int, default=1, choices=range(1, WORKERS_MAX + 1), metavar="N")
+    serve.add_argument("--tcp", default="", metavar="HOST:PORT", help="without TLS: for your own machine")
+    serve.add_argument(
+        "--workers", type=_number(WORKERS_MAX), default=1, metavar="N", help="processes that run the code"
+    )
+    serve.add_argument(
+        "--calls", type=_number(CALLS_MAX), default=0, metavar="N", help="calls at once; more are told to come back"
+    )
     serve.add_argument("--end-with-stdin", action="store_true", help="stop when standard input is closed")
-    check = commands.add_parser("check", help="load a folder and say what it declares")
-    check.add_argument("--code", type=Path, required=True, help="folder of users' code")
+    checking = commands.add_parser("check", help="load a folder, say what it declares, and try it on events")
+    checking.add_argument("--code", type=Path, required=True, help="folder of users' code")
+    checking.add_argument("--events", type=Path, help="JSON, one event a line: run them and print what becomes of each")
+    checking.add_argument("--function", default="", help="for --events; may be left out when there is one")
     return parser
 
 
-def _check(code: Path) -> int:
-    pool = WorkerPool(code.absolute(), 1)
+def _number(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text}: use 1 to {most}")
+        return int(text)
+
+    return number
+
+
+def _check(options: argparse.Namespace) -> int:
     try:
-        pool.start()
+        failed = check(options.code.absolute(), options.function, options.events)
     except LoadError as e:
-        print(f"{code}: {e}", file=sys.stderr)  # noqa: T201  a command
+        print(f"{options.code}: {e}", file=sys.stderr)  # noqa: T201  a command
         return EXIT_BAD_CODE
-    for name, batch in sorted(pool.functions.items()):
-        print(f"{name}{' (batch)' if batch else ''}")  # noqa: T201  a command
-    pool.stop()
-    return 0
+    except (OSError, LookupError) as e:
+        print(f"check: {e}", file=sys.stderr)  # noqa: T201  a command
+        return 2
+    return 1 if failed else 0
 
 
 def _serve(options: argparse.Namespace) -> int:
-    server = TransformServer(options.code.absolute(), Listen(options.socket, options.tcp), options.workers)
+    listen = Listen(options.socket, options.tcp)
+    server = TransformServer(options.code.absolute(), listen, options.workers, options.calls)
     stopping = threading.Event()
     for sig in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sig, lambda *_: stopping.set())
     if options.end_with_stdin:
         threading.Thread(target=_await_end_of_stdin, args=(stopping,), daemon=True).start()
-    try:
-        server.start()
-    except LoadError as e:
-        print(f"{options.code}: {e}", file=sys.stderr)  # noqa: T201  a command
-        server.stop(0)
-        return EXIT_BAD_CODE
+    code: list[int] = []
+
+    def start() -> None:
+        """Beside the wait for the end: a set-up that cannot succeed yet is tried for as long as it takes."""
+        try:
+            server.start()
+        except LoadError as e:
+            print(f"{options.code}: {e}", file=sys.stderr)  # noqa: T201  a command
+            code.append(EXIT_BAD_CODE)
+            stopping.set()
+        except (OSError, RuntimeError) as e:
+            print(f"serve: cannot listen at {options.tcp or options.socket}: {e}", file=sys.stderr)  # noqa: T201  a command
+            code.append(1)
+            stopping.set()
+
+    starting = threading.Thread(target=start, name="starting")
+    starting.start()
     stopping.wait()
-    server.stop(GRACE_S)
-    return 0
+    server.stop(0 if code else GRACE_S)
+    starting.join()
+    return code[0] if code else 0
 
 
 def _await_end_of_stdin(stopping: threading.Event) -> None:

@@ -43,14 +43,14 @@ def receive(connection: socket.socket) -> list[bytes]:
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
-    chunks, missing = [], size
-    while missing:
-        chunk = connection.recv(min(missing, 1 << 20))
-        if not chunk:
+    body = bytearray(size)
+    rest = memoryview(body)
+    while rest:
+        got = connection.recv_into(rest)
+        if not got:
             raise Closed("the other side closed the connection")
-        chunks.append(chunk)
-        missing -= len(chunk)
-    return b"".join(chunks)
+        rest = rest[got:]
+    return bytes(body)
 
 
 def pack_results(results: Iterable[Result]) -> list[bytes]:

@@ -2,16 +2,21 @@
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
+from headrace_runtime.applying import Bound
 from headrace_runtime.declaring import Registry, registry
+from headrace_runtime.shapes import ShapeError
+
+FRAMES_MAX = 4  # of users' own, the innermost
 
 
 class CodeError(Exception):
     """The code cannot be served; the message names the file and what to do."""
 
 
-def load(folder: Path) -> Registry:
+def load(folder: Path) -> tuple[Registry, dict[str, Bound]]:
     """The registry after importing the folder's modules, in the order of their names; CodeError if that fails."""
     if not folder.is_dir():
         raise CodeError(f"{folder}: there is no such folder")
@@ -20,10 +25,25 @@ def load(folder: Path) -> Registry:
         try:
             importlib.import_module(name)
         except (Exception, SystemExit) as e:
-            raise CodeError(f"{name}: importing it failed: {type(e).__name__}: {e}") from e
+            raise CodeError(f"{name}: importing it failed: {told(e, folder)}") from e
     if not registry.functions:
         raise CodeError(f"{folder}: no function is declared: put @transform on one")
-    return registry
+    try:
+        return registry, {name: Bound.of(function) for name, function in registry.functions.items()}
+    except ShapeError as e:
+        raise CodeError(f"the type of a parameter: {e}") from e
+
+
+def told(error: BaseException, folder: Path) -> str:
+    """An error of users' code with the places in the folder that it came through, the innermost last."""
+    text = f"{type(error).__name__}: {error}"
+    for frame in [f for f in traceback.extract_tb(error.__traceback__) if _is_in(f.filename, folder)][-FRAMES_MAX:]:
+        text += f"\n  {Path(frame.filename).relative_to(folder)}:{frame.lineno}: {frame.line}"
+    return text
+
+
+def _is_in(filename: str, folder: Path) -> bool:
+    return Path(filename).is_relative_to(folder)
 
 
 def module_names(folder: Path) -> list[str]:

@@ -1,164 +1,49 @@
-"""Worker processes as the server sees them: called with a deadline, and started again when they crash or hang.
+"""The pool: each call takes a worker that is free; one that has died is started again, with back-off, while others serve."""
 
-An event that a worker died on, or did not finish by the deadline, fails non-recoverably when it is certain that it was
-at fault; the events after it, which nobody ran, fail recoverably. A batch function that dies on several events leaves
-open which one it was: all are recoverable, and the caller comes back with smaller batches.
-"""
-
-import json
-import mmap
-import os
 import queue
-import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from headrace_runtime.applying import Result
-from headrace_runtime.failures import Failure
-from headrace_runtime.frames import Closed, receive, send, unpack_results
-from headrace_runtime.worker import BATCH, INDEX_BYTES, read_index, reset_index
+from headrace_runtime.busy import BusyMeter
+from headrace_runtime.measuring import Recorder
+from headrace_runtime.worker_process import LoadError, NotYetError, WorkerProcess
 
-LOAD_S_MAX = 60.0
-ANSWER_MARGIN_S = 0.2  # of the caller's deadline, kept to send the answer
-BACKOFF_FIRST_S = 0.1
-BACKOFF_S_MAX = 10.0
-CRASHES_CALM_S = 30.0  # a worker that lived so long starts the back-off anew
-END_S = 10.0
-# A worker sees what this process sees, and nothing of its own environment or site.
-_BOOT = "import json,sys;sys.path[:]=json.loads(sys.argv.pop(1));from headrace_runtime.worker import main;main()"
+BACKOFF_FIRST_S, BACKOFF_S_MAX = 0.1, 10.0
+LOOP_CRASHES, LOOP_WINDOW_S = 5, 60.0
+TEAR_DOWN_S_MAX = 5.0
 
 
-class LoadError(Exception):
-    """A worker could not load the code."""
-
-
-class Worker:
-    """One process; used by one thread at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        """Starts nothing yet."""
-        self._folder = folder
-        self._index_fd = os.memfd_create("headrace-index")
-        os.ftruncate(self._index_fd, INDEX_BYTES)
-        self._index = mmap.mmap(self._index_fd, INDEX_BYTES)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: socket.socket | None = None
-        self._crashes = 0
-        self._started_at = 0.0
-        self.functions: dict[str, bool] = {}  # name: whether it takes batches
-        self.starts = 0
-
-    def start(self) -> None:
-        """Start and wait until the code is loaded; LoadError when it is not."""
-        ours, theirs = socket.socketpair()
-        cache = ["-X", f"pycache_prefix={sys.pycache_prefix}"] if sys.pycache_prefix else []
-        arguments = [json.dumps(sys.path), str(self._folder), str(theirs.fileno()), str(self._index_fd)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", *cache, "-c", _BOOT, *arguments],
-            pass_fds=(theirs.fileno(), self._index_fd),
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
-        ours.settimeout(LOAD_S_MAX)
-        self._connection, self._started_at = ours, time.monotonic()
-        self.starts += 1
-        try:
-            kind, *rest = receive(ours)
-        except (Closed, TimeoutError, ConnectionError) as e:
-            self._end()
-            raise LoadError(f"the worker ended or hung while it loaded the code ({self._exit_text()})") from e
-        if kind != b"ready":
-            self._end()
-            raise LoadError(rest[0].decode())
-        self.functions = {name[1:].decode(): name[:1] == BATCH for name in rest}
-
-    def call(self, function: str, events: Sequence[bytes], deadline: float) -> list[Result]:
-        """A result for each event by the monotonic `deadline`; the process is ended when it is not done by then."""
-        if self._process is None or self._process.poll() is not None:
-            self._restart(deadline)
-        if self._connection is None:
-            return [Failure(True, "WorkerDown", "the worker is being started again")] * len(events)
-        results: list[Result] = []
-        reset_index(self._index)
-        try:
-            self._connection.settimeout(max(0.001, deadline - time.monotonic()))
-            send(self._connection, [function.encode(), *events])
-            while len(results) < len(events):
-                self._connection.settimeout(max(0.001, deadline - time.monotonic()))
-                results += unpack_results(receive(self._connection))
-        except TimeoutError:
-            self._end()
-            return self._blamed(
-                results, len(events), "Timeout", "it did not end in time", batch_wide=self.functions[function]
-            )
-        except (Closed, ConnectionError):
-            self._end()
-            text = f"users' process died ({self._exit_text()})"
-            return self._blamed(results, len(events), "WorkerCrashed", text, batch_wide=self.functions[function])
-        return results
-
-    def stop(self) -> None:
-        """End the process; users' code is not asked."""
-        self._end()
-        self._index.close()
-        os.close(self._index_fd)
-
-    def _blamed(self, done: list[Result], count: int, reason: str, text: str, *, batch_wide: bool) -> list[Result]:
-        at_fault = read_index(self._index)
-        self._crashes += 1
-        rest: list[Result] = []
-        for i in range(len(done), count):
-            if i == at_fault and (not batch_wide or count == 1):
-                rest.append(Failure(False, reason, f"{text} while it worked on this event"))
-            else:
-                rest.append(Failure(True, reason, f"{text} while it worked on other events of the batch"))
-        return done + rest
-
-    def _restart(self, deadline: float) -> None:
-        if time.monotonic() - self._started_at > CRASHES_CALM_S:
-            self._crashes = 0
-        wait_s = min(BACKOFF_S_MAX, BACKOFF_FIRST_S * 2 ** max(0, self._crashes - 2)) if self._crashes > 1 else 0.0
-        due = self._started_at + wait_s
-        if due > deadline:
-            return
-        time.sleep(max(0.0, due - time.monotonic()))
-        try:
-            self.start()
-        except LoadError:
-            self._crashes += 1
-
-    def _end(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
-        if self._process:
-            self._process.kill()
-            self._process.wait(END_S)
-
-    def _exit_text(self) -> str:
-        code = self._process.returncode if self._process else None
-        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+class NoWorkerError(Exception):
+    """No worker became free in time; the message says why."""
 
 
 class WorkerPool:
-    """N workers; each call takes one that is free."""
+    """N workers; may be used by many threads."""
 
     def __init__(self, folder: Path, count: int) -> None:
         """Starts nothing yet."""
-        self._workers = [Worker(folder) for _ in range(count)]
-        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self.count = count
+        self.measured = Recorder()
+        self._workers = [WorkerProcess(folder, self.measured) for _ in range(count)]
+        self._free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self.detail = "loading the code"
-        self.ready = False
+        self._lock = threading.Lock()
+        self._reviving: set[threading.Thread] = set()
+        self._crashes: deque[float] = deque(maxlen=LOOP_CRASHES)
+        self._busy = BusyMeter(count, time.monotonic())
+        self._detail = "loading the code"
+        self._loaded = False
+        self.on_change: Callable[[bool], None] = lambda _: None
 
     @property
-    def functions(self) -> dict[str, bool]:
-        """The declared functions: whether each takes batches."""
+    def functions(self) -> dict[str, str]:
+        """The declared functions and their kinds."""
         return self._workers[0].functions
 
     @property
@@ -166,27 +51,125 @@ class WorkerPool:
         """How often a worker was started again."""
         return sum(max(0, w.starts - 1) for w in self._workers)
 
+    @property
+    def up(self) -> int:
+        """Workers that run."""
+        return sum(w.is_up for w in self._workers)
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls are served: a worker runs, or is on its way up again and has not said that it cannot."""
+        return self._loaded and (not self._detail or self.up > 0)
+
+    @property
+    def is_looping(self) -> bool:
+        """Workers have crashed again and again."""
+        crashes = self._crashes
+        return len(crashes) == LOOP_CRASHES and time.monotonic() - crashes[0] < LOOP_WINDOW_S
+
+    @property
+    def detail(self) -> str:
+        """What it waits for, or what is wrong; empty when all is well."""
+        looping = f"crash loop: {LOOP_CRASHES} crashes in {LOOP_WINDOW_S:g} s" if self.is_looping else ""
+        return ": ".join(text for text in (looping, self._detail) if text)
+
+    def busy_ratio(self) -> float:
+        """Share of the workers' time that was spent in calls, over some seconds."""
+        return self._busy.ratio(time.monotonic())
+
     def start(self) -> None:
-        """Start all; LoadError when the code cannot be loaded."""
-        for worker in self._workers:
-            try:
-                worker.start()
-            except LoadError as e:
-                self.detail = str(e)
-                raise
+        """Start all and wait; LoadError when the code cannot be loaded. A set-up that cannot succeed yet is tried again."""
+        with ThreadPoolExecutor(min(self.count, 4), thread_name_prefix="start") as starting:
+            started = list(starting.map(self._start_one, self._workers))
+        for worker, error in zip(self._workers, started, strict=True):
+            if error:
+                self._detail = str(error)
+                raise error
             self._free.put(worker)
-        self.ready, self.detail = True, ""
+        if not self._stopping.is_set():
+            self._loaded = True
+            self._say("")
 
     @contextmanager
-    def taken(self, wait_s: float) -> Iterator[Worker]:
-        """A free worker; queue.Empty when none became free in time."""
-        worker = self._free.get(timeout=max(0.0, wait_s))
+    def taken(self, wait_s: float) -> Iterator[WorkerProcess]:
+        """A free worker; NoWorkerError when none became free in time."""
+        worker = self._take(time.monotonic() + wait_s)
+        self._busy.began(time.monotonic())
         try:
             yield worker
         finally:
-            self._free.put(worker)
+            self._busy.ended(time.monotonic())
+            self._give_back(worker)
+
+    def look(self) -> None:
+        """Start again what has died while nobody used it; called now and then, by who asks for health."""
+        for _ in range(self.count if self.up < self.count else 0):
+            try:
+                self._give_back(self._free.get_nowait())
+            except queue.Empty:
+                return
 
     def stop(self) -> None:
-        """End all."""
+        """End all: in peace those that run and can."""
+        self._stopping.set()
+        for thread in list(self._reviving):
+            thread.join()
         for worker in self._workers:
-            worker.stop()
+            worker.ask_to_end()
+        until = time.monotonic() + TEAR_DOWN_S_MAX
+        for worker in self._workers:
+            worker.close(max(0.0, until - time.monotonic()))
+
+    def _take(self, until: float) -> WorkerProcess:
+        while True:
+            try:
+                worker = self._free.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                why = "every worker is busy" if self.up else "workers are being started again"
+                raise NoWorkerError(f"{why}: come back later") from None
+            if worker.is_up:
+                return worker
+            self._give_back(worker)  # it has died while nobody used it
+
+    def _give_back(self, worker: WorkerProcess) -> None:
+        if worker.is_up:
+            self._free.put(worker)
+            return
+        self._crashes.append(time.monotonic())
+        thread = threading.Thread(target=self._revive, args=(worker,), name="revive", daemon=True)
+        with self._lock:
+            self._reviving.add(thread)
+        thread.start()
+
+    def _revive(self, worker: WorkerProcess) -> None:
+        recent = [c for c in self._crashes if time.monotonic() - c < LOOP_WINDOW_S]
+        if len(recent) > self.count:
+            self._stopping.wait(min(BACKOFF_S_MAX, BACKOFF_FIRST_S * 2.0 ** (len(recent) - self.count)))
+        error = self._start_one(worker, patient=True)
+        if error is None and not self._stopping.is_set():
+            self._say("")
+            self._free.put(worker)
+        with self._lock:
+            self._reviving.discard(threading.current_thread())
+
+    def _start_one(self, worker: WorkerProcess, *, patient: bool = False) -> LoadError | None:
+        """Until it runs; what it waits for is said meanwhile. `patient`: code that was loaded before may be again."""
+        wait_s = BACKOFF_FIRST_S
+        while not self._stopping.is_set():
+            try:
+                worker.start()
+            except (NotYetError, LoadError) as e:
+                if isinstance(e, LoadError) and not patient:
+                    return e
+                self._say(str(e))
+            else:
+                return None
+            self._stopping.wait(wait_s)
+            wait_s = min(BACKOFF_S_MAX, wait_s * 2)
+        return None
+
+    def _say(self, detail: str) -> None:
+        if detail and detail != self._detail:
+            print(f"worker: {detail}", file=sys.stderr)  # noqa: T201  the log of users' process
+        self._detail = detail
+        self.on_change(self.ready)

@@ -52,15 +52,59 @@ class GetHealthRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetHealthResponse(_message.Message):
-    __slots__ = ("ready", "detail", "functions", "runtime_version", "restarts")
+    __slots__ = ("ready", "detail", "functions", "runtime_version", "restarts", "busy_ratio", "crash_looping", "workers", "workers_up", "calls")
     READY_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    BUSY_RATIO_FIELD_NUMBER: _ClassVar[int]
+    CRASH_LOOPING_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_UP_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
     ready: bool
     detail: str
     functions: _containers.RepeatedScalarFieldContainer[str]
     runtime_version: str
     restarts: int
-    def __init__(self, ready: _Optional[bool] = ..., detail: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., runtime_version: _Optional[str] = ..., restarts: _Optional[int] = ...) -> None: ...
+    busy_ratio: float
+    crash_looping: bool
+    workers: int
+    workers_up: int
+    calls: int
+    def __init__(self, ready: _Optional[bool] = ..., detail: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., runtime_version: _Optional[str] = ..., restarts: _Optional[int] = ..., busy_ratio: _Optional[float] = ..., crash_looping: _Optional[bool] = ..., workers: _Optional[int] = ..., workers_up: _Optional[int] = ..., calls: _Optional[int] = ...) -> None: ...
+
+class GetMeasuresRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetMeasuresResponse(_message.Message):
+    __slots__ = ("measures",)
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
+    measures: _containers.RepeatedCompositeFieldContainer[Measure]
+    def __init__(self, measures: _Optional[_Iterable[_Union[Measure, _Mapping]]] = ...) -> None: ...
+
+class Measure(_message.Message):
+    __slots__ = ("kind", "name", "sum", "counts", "bounds")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Measure.Kind]
+        KIND_COUNTER: _ClassVar[Measure.Kind]
+        KIND_VALUE: _ClassVar[Measure.Kind]
+        KIND_SCORE: _ClassVar[Measure.Kind]
+    KIND_UNSPECIFIED: Measure.Kind
+    KIND_COUNTER: Measure.Kind
+    KIND_VALUE: Measure.Kind
+    KIND_SCORE: Measure.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUM_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    kind: Measure.Kind
+    name: str
+    sum: float
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    bounds: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, kind: _Optional[_Union[Measure.Kind, str]] = ..., name: _Optional[str] = ..., sum: _Optional[float] = ..., counts: _Optional[_Iterable[int]] = ..., bounds: _Optional[_Iterable[float]] = ...) -> None: ...

@@ -45,6 +45,11 @@ class TransformServiceStub:
                 request_serializer=headrace__runtime_dot_v1_dot_transform__pb2.GetHealthRequest.SerializeToString,
                 response_deserializer=headrace__runtime_dot_v1_dot_transform__pb2.GetHealthResponse.FromString,
                 _registered_method=True)
+        self.GetMeasures = channel.unary_unary(
+                '/headrace_runtime.v1.TransformService/GetMeasures',
+                request_serializer=headrace__runtime_dot_v1_dot_transform__pb2.GetMeasuresRequest.SerializeToString,
+                response_deserializer=headrace__runtime_dot_v1_dot_transform__pb2.GetMeasuresResponse.FromString,
+                _registered_method=True)
 
 
 class TransformServiceServicer:
@@ -65,6 +70,13 @@ class TransformServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMeasures(self, request, context):
+        """What users' code has measured since the server came up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TransformServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_TransformServiceServicer_to_server(servicer, server):
                     servicer.GetHealth,
                     request_deserializer=headrace__runtime_dot_v1_dot_transform__pb2.GetHealthRequest.FromString,
                     response_serializer=headrace__runtime_dot_v1_dot_transform__pb2.GetHealthResponse.SerializeToString,
+            ),
+            'GetMeasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMeasures,
+                    request_deserializer=headrace__runtime_dot_v1_dot_transform__pb2.GetMeasuresRequest.FromString,
+                    response_serializer=headrace__runtime_dot_v1_dot_transform__pb2.GetMeasuresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class TransformService:
             '/headrace_runtime.v1.TransformService/GetHealth',
             headrace__runtime_dot_v1_dot_transform__pb2.GetHealthRequest.SerializeToString,
             headrace__runtime_dot_v1_dot_transform__pb2.GetHealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMeasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headrace_runtime.v1.TransformService/GetMeasures',
+            headrace__runtime_dot_v1_dot_transform__pb2.GetMeasuresRequest.SerializeToString,
+            headrace__runtime_dot_v1_dot_transform__pb2.GetMeasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,69 @@
+"""`headrace-runtime serve` as a process, with users' code given as text."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from headrace_runtime.v1 import transform_pb2 as pb
+from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
+
+from dataplane.stages.transforming import open_socket
+from tests.dataplane.streams import wait_until
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    channel: grpc.Channel
+    stub: pb_grpc.TransformServiceStub
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+
+    def health(self) -> Any:
+        return self.stub.GetHealth(pb.GetHealthRequest(), timeout=5)
+
+    def call(self, events: Sequence[Any], function: str = "", timeout: float = 20.0) -> list[Any]:
+        """For each event its outputs, or class and reason of its failure; a `bytes` goes as it is."""
+        raw = [e if isinstance(e, bytes) else json.dumps(e).encode() for e in events]
+        answer = self.stub.TransformBatch(pb.TransformBatchRequest(function=function, events=raw), timeout=timeout)
+        return [
+            (r.error.error_class, r.error.reason) if r.HasField("error") else [json.loads(o) for o in r.outputs]
+            for r in answer.results
+        ]
+
+
+@contextmanager
+def served(code: str, *options: str) -> Iterator[Served]:
+    """Ends with its standard input, with exit code 0."""
+    folder = Path(tempfile.mkdtemp(prefix="hr"))
+    (folder / "code").mkdir()
+    (folder / "code" / "users.py").write_text(code)
+    socket = folder / "t.sock"
+    command = [sys.executable, "-m", "headrace_runtime", "serve", "--code", str(folder / "code"), "--end-with-stdin"]
+    process = subprocess.Popen([*command, "--socket", str(socket), *options], stdin=subprocess.PIPE)
+    assert process.stdin
+    try:
+        with open_socket(socket) as channel:
+            yield Served(channel, pb_grpc.TransformServiceStub(channel), process, folder)
+    finally:
+        process.stdin.close()
+        code = process.wait(20)
+    assert code == 0
+
+
+def wait_ready(server: Served) -> None:
+    def ready() -> bool:
+        try:
+            return bool(server.health().ready)
+        except grpc.RpcError:
+            return False
+
+    wait_until(ready, "ready")
