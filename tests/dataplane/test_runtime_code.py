@@ -115,7 +115,8 @@ def test_too_many_outputs_and_objects_that_raise_are_invalid_results() -> None:
         def model_dump(self, mode: str) -> Any:
             raise RuntimeError("no")
 
-    for answer in ([{}] * (OUTPUTS_MAX + 1), Broken(), [{}, 3], {"n": float("nan")}, Seat):
+    answers: tuple[Any, ...] = ([{}] * (OUTPUTS_MAX + 1), Broken(), [{}, 3], {"n": float("nan")}, Seat)
+    for answer in answers:
         found = result_of(answer)
         assert isinstance(found, Failure), answer
         assert found.reason == "InvalidResult"

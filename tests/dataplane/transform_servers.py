@@ -55,8 +55,8 @@ def served(code: str, *options: str) -> Iterator[Served]:
             yield Served(channel, pb_grpc.TransformServiceStub(channel), process, folder)
     finally:
         process.stdin.close()
-        code = process.wait(20)
-    assert code == 0
+        ended = process.wait(20)
+    assert ended == 0
 
 
 def wait_ready(server: Served) -> None:
