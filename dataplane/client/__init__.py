@@ -1,0 +1,1 @@
+"""The balancing client of transform groups: watches routes, spreads calls, survives servers and the control plane."""

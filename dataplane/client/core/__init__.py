@@ -1,0 +1,1 @@
+"""What the client decides: no I/O, no clock, no chance of its own; times are monotonic seconds that callers give."""
