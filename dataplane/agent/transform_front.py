@@ -1,14 +1,19 @@
 """The TCP face of a transform group's node: mutual TLS in front of users' server, which itself has no certificate.
 
-Calls are handed on over the Unix socket with what is left of their deadline; its answers and refusals come back as
-they are.
+Calls are handed on over the Unix socket, as bytes that nobody here reads, with what is left of their deadline; answers,
+refusals and push-backs come back as they are. What is more than `CALLS_MAX` at once is refused here with a push-back.
 """
 
+import threading
+from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
 import grpc
-from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from headrace_runtime.v1 import transform_pb2 as pb
 
 from dataplane.agent.node_state import NodeState
 from dataplane.stages.transforming import MESSAGE_BYTES_MAX
@@ -18,23 +23,33 @@ from shared.grpc.identity import peer_identity
 
 ALLOWED = ("service/*", "node/*")
 CALLS_MAX = 32  # at once; users' server turns away what its workers cannot take
+THREADS_BESIDE = 8  # for refusals, health and reflection
+PUSH_BACK = ("grpc-retry-pushback-ms", "100")  # gRPC proposal A6: the caller's balancer leaves this node alone so long
 DEADLINE_S_MAX = 60.0
-GRACE_S = 5.0
+GRACE_S = 15.0
+METHODS = ("TransformBatch", "GetHealth")
+_SERVICE = pb.DESCRIPTOR.services_by_name["TransformService"].full_name
+_STATUS = health_pb2.HealthCheckResponse
 
 
-class TransformFront(pb_grpc.TransformServiceServicer):
-    """Serves on `host:port`."""
+class TransformFront:
+    """Serves on `host:port`; also gRPC's health and reflection."""
 
     def __init__(self, listen: str, state: NodeState, users: grpc.Channel) -> None:
         """Binds; OSError when the port is taken. A renewed certificate is used from the next connection on."""
-        self._users = pb_grpc.TransformServiceStub(users)
+        self._slots = threading.BoundedSemaphore(CALLS_MAX)
+        self._health = HealthServicer()
         options = [(f"grpc.max_{way}_message_length", MESSAGE_BYTES_MAX) for way in ("receive", "send")]
+        threads = CALLS_MAX + THREADS_BESIDE
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(CALLS_MAX, thread_name_prefix="transform"),
-            maximum_concurrent_rpcs=CALLS_MAX,
+            futures.ThreadPoolExecutor(threads, thread_name_prefix="transform"),
+            maximum_concurrent_rpcs=threads,
             options=[*options, ("grpc.so_reuseport", 0)],
         )
-        pb_grpc.add_TransformServiceServicer_to_server(self, self._server)
+        handlers = {m: grpc.unary_unary_rpc_method_handler(self._handing_on(m, users)) for m in METHODS}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((_SERVICE, reflection.SERVICE_NAME), self._server)
         credentials = grpc.dynamic_ssl_server_credentials(
             _certificates(state), lambda: _certificates(state), require_client_authentication=True
         )
@@ -47,32 +62,55 @@ class TransformFront(pb_grpc.TransformServiceServicer):
     def start(self) -> None:
         """Answer calls."""
         self._server.start()
+        self.say(serving=True)
+
+    def say(self, *, serving: bool) -> None:
+        """What gRPC's health service answers."""
+        for name in ("", _SERVICE):
+            self._health.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
 
     def stop(self) -> None:
-        """Finish what is running."""
+        """Take no more, and finish what is running: callers are told at once and go elsewhere."""
+        self._health.enter_graceful_shutdown()
         self._server.stop(GRACE_S).wait()
 
-    def TransformBatch(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """To users' code."""
-        return self._hand_on(self._users.TransformBatch, request, context)
+    def _handing_on(self, method: str, users: grpc.Channel) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+        theirs = users.unary_unary(f"/{_SERVICE}/{method}")
 
-    def GetHealth(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Of users' server."""
-        return self._hand_on(self._users.GetHealth, request, context)
+        def hand_on(request: bytes, context: grpc.ServicerContext) -> bytes:
+            _admit(context)
+            if not self._slots.acquire(blocking=False):
+                context.set_trailing_metadata((PUSH_BACK,))
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{CALLS_MAX} calls are running: ask another node")
+            try:
+                remaining = context.time_remaining()
+                timeout_s = DEADLINE_S_MAX if remaining is None else min(remaining, DEADLINE_S_MAX)
+                return bytes(theirs(request, timeout=timeout_s))
+            except grpc.RpcError as e:
+                context.set_trailing_metadata(_trailers(e))
+                context.abort(e.code(), e.details())
+                raise
+            finally:
+                self._slots.release()
 
-    def _hand_on(self, method: Any, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            caller = peer_identity(context)
-        except HeadraceError as e:
-            context.abort(*to_wire(e)[:2])
-        else:
-            if not any(caller.fits(pattern) for pattern in ALLOWED):
-                context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller} may not call: {', '.join(ALLOWED)} may")
-        remaining = context.time_remaining()
-        try:
-            return method(request, timeout=DEADLINE_S_MAX if remaining is None else min(remaining, DEADLINE_S_MAX))
-        except grpc.RpcError as e:
-            context.abort(e.code(), e.details())
+        return hand_on
+
+
+def _trailers(refusal: Any) -> tuple[tuple[str, str], ...]:
+    """Those that came; a refusal for want of room without a push-back gets ours."""
+    found = tuple(refusal.trailing_metadata() or ())
+    full = refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return found if not full or any(key == PUSH_BACK[0] for key, _ in found) else (*found, PUSH_BACK)
+
+
+def _admit(context: Any) -> None:
+    try:
+        caller = peer_identity(context)
+    except HeadraceError as e:
+        context.abort(*to_wire(e)[:2])
+    else:
+        if not any(caller.fits(pattern) for pattern in ALLOWED):
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller} may not call: {', '.join(ALLOWED)} may")
 
 
 def _certificates(state: NodeState) -> grpc.ServerCertificateConfiguration:

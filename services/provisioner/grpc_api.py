@@ -91,6 +91,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
         """Routes, and for a node its assignment, now and whenever they change."""
         caller = peer_identity(context)
         _own_group(caller, request.group)
+        await context.send_initial_metadata(())  # who resumes from the current generation hears that it is connected
         async for published in self._routing.watch(GroupName(request.group), request.generation):
             yield pb.WatchRoutesResponse(
                 routes_json=routes_model(published.routes).model_dump_json(),

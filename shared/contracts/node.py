@@ -75,6 +75,7 @@ class FleetRoute(Contract):
     revision: int
     weight: int  # 0: its nodes stop consuming or serving
     endpoints: tuple[str, ...] = ()  # host:port of nodes in service
+    zones: tuple[str, ...] = ()  # the availability zone of each endpoint, in the same order
 
 
 class Routes(Contract):

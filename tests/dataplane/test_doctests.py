@@ -8,9 +8,11 @@ import headrace_runtime
 import pytest
 
 import dataplane.agent
+import dataplane.client
+import dataplane.client.core
 import dataplane.stages
 
-PACKAGES = (dataplane.agent, dataplane.stages, headrace_runtime)
+PACKAGES = (dataplane.agent, dataplane.client, dataplane.client.core, dataplane.stages, headrace_runtime)
 MODULES = sorted(
     f"{p.__name__}.{m.name}" for p in PACKAGES for m in pkgutil.iter_modules(p.__path__) if m.name != "__main__"
 )

@@ -96,6 +96,7 @@ def test_every_dependency_is_locked() -> None:
         ("services/observer/grpc_api.py", True),
         ("services/observer/activities.py", True),
         ("workflows/x.py", True),
+        ("dataplane/client/core/x.py", True),
         ("services/observer/adapters/x.py", False),
         ("shared/system.py", False),
         ("localcloud/x.py", False),

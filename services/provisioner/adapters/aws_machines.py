@@ -120,7 +120,7 @@ def _fleet(state: AsgState) -> FleetState:
         maximum=state.max,
         desired=state.desired,
         machines=tuple(
-            Machine(i.id, FleetId(state.fleet), i.address, i.in_service, i.pending) for i in state.instances
+            Machine(i.id, FleetId(state.fleet), i.address, i.in_service, i.pending, i.zone) for i in state.instances
         ),
     )
 

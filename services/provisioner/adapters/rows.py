@@ -65,5 +65,7 @@ def environment_intent(d: dict[str, Any]) -> EnvironmentIntent:
 
 def routes(d: dict[str, Any]) -> GroupRoutes:
     """Back."""
-    fleets = tuple(FleetRoute(**{**f, "endpoints": tuple(f["endpoints"])}) for f in d["fleets"])
+    fleets = tuple(
+        FleetRoute(**{**f, "endpoints": tuple(f["endpoints"]), "zones": tuple(f.get("zones", ()))}) for f in d["fleets"]
+    )
     return GroupRoutes(**{**d, "fleets": fleets})

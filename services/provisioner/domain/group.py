@@ -96,6 +96,7 @@ class Machine:
     address: str
     in_service: bool
     pending: bool
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

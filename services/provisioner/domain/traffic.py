@@ -25,12 +25,13 @@ LINEAR_PERCENT_MIN, LINEAR_PERCENT_MAX = 10, 50
 
 @dataclass(frozen=True, slots=True)
 class FleetRoute:
-    """A fleet's part in the traffic; endpoints are `host:port` of members in service, sorted."""
+    """A fleet's part in the traffic; endpoints are `host:port` of members in service, sorted; zones are theirs."""
 
     fleet: FleetId
     revision: RevisionNumber
     weight: int
     endpoints: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,13 +93,13 @@ class Routing:
         return True
 
     def _routes_now(self, group: Group, pipeline: PipelineState | None, before: GroupRoutes | None) -> GroupRoutes:
-        known = {f.fleet: f.endpoints for f in before.fleets} if before else {}
+        known = {f.fleet: (f.endpoints, f.zones) for f in before.fleets} if before else {}
         ramped = pipeline is not None and group.intent.kind == "ingest"
         return next_routes(
             before,
             group.name,
             [
-                FleetRoute(f.id, f.revision, f.weight, self._endpoints(f, known.get(f.id, ())))
+                FleetRoute(f.id, f.revision, f.weight, *self._endpoints(f, known.get(f.id, ((), ()))))
                 for f in group.fleets
                 if not f.leaving
             ],
@@ -107,11 +107,15 @@ class Routing:
             assignment_digest(group, pipeline),
         )
 
-    def _endpoints(self, fleet: Fleet, known: tuple[str, ...]) -> tuple[str, ...]:
+    def _endpoints(
+        self, fleet: Fleet, known: tuple[tuple[str, ...], tuple[str, ...]]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Endpoints and, in the same order, their zones."""
         live = self.inventory.fleet(fleet.id) if self.inventory else None
         if live is None:
             return known
-        return tuple(sorted(f"{m.address}:{PORT_SERVE}" for m in live.machines if m.in_service and m.address))
+        serving = sorted((f"{m.address}:{PORT_SERVE}", m.zone) for m in live.machines if m.in_service and m.address)
+        return tuple(e for e, _ in serving), tuple(z for _, z in serving)
 
     async def _bury(self, stored: Mapping[GroupName, GroupRoutes], living: set[GroupName]) -> bool:
         """A removed group's routes become empty; the row stays, so that its generation never starts again."""

@@ -158,7 +158,7 @@ def routes_model(routes: GroupRoutes) -> node.Routes:
         group=routes.group,
         generation=routes.generation,
         fleets=tuple(
-            node.FleetRoute(fleet=f.fleet, revision=f.revision, weight=f.weight, endpoints=f.endpoints)
+            node.FleetRoute(fleet=f.fleet, revision=f.revision, weight=f.weight, endpoints=f.endpoints, zones=f.zones)
             for f in routes.fleets
         ),
         ramp_percent=routes.ramp_percent,
