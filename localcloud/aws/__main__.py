@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import shlex
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from localcloud.aws.cloud import Cloud, CloudSettings
 from localcloud.aws.front import Front
+from localcloud.stop_signal import StopSignal
 
 LOOPBACK = "127.0.0.1"
 IDLE_CONNECTION_S_MAX = 120
@@ -66,9 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     cloud = Cloud(settings)
     waiting.application = Front(cloud)
     cloud.start()
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+    asked = StopSignal()
     serving = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     serving.start()
     print(server.port, flush=True)  # noqa: T201  whoever asked for any port reads it here

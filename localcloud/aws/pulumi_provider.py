@@ -6,9 +6,7 @@ AWS is found by the standard environment (AWS_ENDPOINT_URL, AWS_REGION, keys).
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent import futures
 
@@ -17,6 +15,7 @@ from pulumi.runtime.proto import provider_pb2_grpc
 
 from localcloud.aws.pulumi.provider import AwsErrors, Provider
 from localcloud.aws.pulumi.resource import Context, make_clients
+from localcloud.stop_signal import StopSignal
 
 LOOPBACK = "127.0.0.1"
 CALLS_MAX = 64
@@ -51,9 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     server, port = serve(options.port)
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+    asked = StopSignal()
     print(port, flush=True)  # noqa: T201  whoever asked for any port reads it here
     asked.wait()
     server.stop(STOP_S_MAX).wait()

@@ -13,7 +13,9 @@ from services.admin_api.domain.planning import DEPLOYED_FIELDS, plan_declared, p
 from services.admin_api.domain.records import Action, AuditEntry, AuditRow, ObjectKey, Spec, StoredObject, kind_of_spec
 from services.admin_api.domain.roles import NEEDED, Actor, Role, Verb, denied
 from services.admin_api.domain.throttle import BAD_MAX, WINDOW_S, BadTokenThrottle
+from services.admin_api.operations.explaining import LATELY_SHOWN, telling
 from services.admin_api.operations.specs import checked_objects
+from shared.contracts.scaling import DecisionModel
 from shared.domain.names import Workspace
 from tests.admin_api.conftest import environment, flights
 
@@ -170,3 +172,12 @@ def test_a_changed_row_breaks_the_chain(at: int, field: str) -> None:
 
 def test_kinds() -> None:
     assert kind_of_spec({"kind": "ingest"}).value == "server-group"
+
+
+def test_an_explanation_tells_the_newest_decision_and_those_that_changed_a_size() -> None:
+    actions = ["hold", "hold", "in", *["hold"] * 30, "out", *["out", "hold"] * 30]
+    made = [DecisionModel.model_construct(id=str(i), action=a) for i, a in enumerate(actions)]
+    shown = telling(made)
+    assert [d.action for d in shown[:3]] == ["hold", "in", "out"]
+    assert (shown[0], len(shown)) == (made[0], LATELY_SHOWN)
+    assert telling([]) == ()

@@ -15,7 +15,8 @@ from shared.domain.activity import ActivityKind
 from shared.domain.errors import InvalidInput
 from shared.domain.scope import Scope, ScopeKind
 
-DECISIONS_SHOWN = 5
+DECISIONS_READ = 100  # most of them hold, and are not shown
+DEPLOYMENTS_SHOWN = 5
 LATELY_SHOWN = 20
 ENTRIES_MAX = 500
 RECORDED_KINDS = ("verdict", "operation", "environment", "server-group", "pipeline")
@@ -60,8 +61,8 @@ class Explaining:
             asyncio.gather(
                 asked.of("observer", peers.observer.activities(scope, include_ended=True, limit=LATELY_SHOWN)),
                 self._drift(asked, group),
-                self._decisions(asked, group, DECISIONS_SHOWN),
-                self._deployments(asked, group, DECISIONS_SHOWN),
+                self._decisions(asked, group, DECISIONS_READ),
+                self._deployments(asked, group, DEPLOYMENTS_SHOWN),
             ),
         )
         outcome = "" if kind is None else answer.outcome if answer else "unknown"
@@ -75,7 +76,7 @@ class Explaining:
             verdicts=tuple(v for v in verdicts or () if self._bears(wanted, v.scope)),
             activities=tuple(a for a in activities or () if self._bears(wanted, a.scope)),
             lately=tuple(a for a in lately or () if a.state == "ended"),
-            decisions=tuple(decisions),
+            decisions=telling(decisions),
             deployments=tuple(deployments),
             drift=tuple(drift),
             alarms=tuple(alarms or ()),
@@ -164,6 +165,12 @@ class Explaining:
         if scope in {str(wanted), "system"}:
             return True
         return wanted.kind is ScopeKind.PIPELINE and scope.startswith(f"stage/{wanted.name}/")
+
+
+def telling(decisions: Sequence[DecisionModel]) -> tuple[DecisionModel, ...]:
+    """The newest, which says why the group has the size it has, and before it those that changed a size."""
+    changed = [d for d in decisions[1:] if d.action != "hold"]
+    return (*decisions[:1], *changed[: LATELY_SHOWN - 1])
 
 
 def _entry(at: float, kind: str, scope: str, text: str, identity: str) -> TimelineEntry:
