@@ -29,16 +29,16 @@ format:  ## format the code and repair what the linter can
 	$(BIN)/ruff check --fix-only --quiet $(CODE)
 	$(BIN)/ruff format --quiet $(CODE)
 
-test: check  ## the whole test command: all checks, then every test but the demo
-	$(BIN)/pytest
-	@echo "not run here: tests/system, the demo, which wants the whole machine for five minutes: make test-demo"
+test: check  ## the whole test command: all checks, every test two files at a time, then the demo alone
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart=0
+	$(BIN)/pytest -m demo -o faulthandler_timeout=700 tests/system
 	@echo "not run here: tests/workflows/test_faults.py, every step failed and cancelled, half an hour: make test-faults"
 
 test-faults: setup  ## every workflow with every step failed once, cancelled and repeated, on the real server: half an hour
 	$(BIN)/pytest -o addopts="-ra --strict-markers --import-mode=importlib -p tests.loopback_only" tests/workflows/test_faults.py
 
 test-demo: setup  ## the system test: the demo, and every outcome it must see
-	$(BIN)/pytest -m demo tests/system
+	$(BIN)/pytest -m demo -o faulthandler_timeout=700 tests/system
 
 up: setup  ## start the embedded stack in the background
 	@$(BIN)/python -m localcloud.cli up

@@ -238,8 +238,10 @@ class ProcessMachines:
     def _limit_console(self, instance_id: str) -> None:
         """Move what is too long aside; the machine appends, so its next words go to the beginning of the file."""
         console = self.console(instance_id)
-        if console.exists() and console.stat().st_size > CONSOLE_BYTES_MAX:
-            console.with_suffix(".old.log").write_bytes(console.read_bytes())
+        if console.exists() and (size := console.stat().st_size) > CONSOLE_BYTES_MAX:
+            with console.open("rb") as said:
+                said.seek(size - CONSOLE_BYTES_MAX)
+                console.with_suffix(".old.log").write_bytes(said.read(CONSOLE_BYTES_MAX))
             os.truncate(console, 0)
 
     # ------------------------------------------------------------------------------------------------------------ parts

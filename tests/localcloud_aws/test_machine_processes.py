@@ -12,6 +12,7 @@ from localcloud.aws.state_file import StateFile
 from tests.localcloud_aws.front import until
 
 SLEEPER = ("/bin/sleep", "300")
+SAID_BYTES = 16 * CONSOLE_BYTES_MAX
 
 
 class Rig:
@@ -103,14 +104,14 @@ def test_crash_stop_and_what_cannot_be_started_are_told(rig: Rig) -> None:
 
 
 def test_the_console_is_kept_short(rig: Rig) -> None:
-    machines = rig.machines("/bin/sh", "-c", "/usr/bin/yes; sleep 300")
+    machines = rig.machines("/bin/sh", "-c", f"/usr/bin/yes | head -c {SAID_BYTES}; sleep 300")
     machines.start({})
     machines.boot("i-1", "127.1.9.1")
     old = rig.directory / "i-1" / "console.old.log"
     until(old.exists, "the console to be moved aside")
     machines.end("i-1")
     until(lambda: machines.power("i-1") is Power.GONE, "its end")
-    assert old.stat().st_size >= CONSOLE_BYTES_MAX
+    assert old.stat().st_size == CONSOLE_BYTES_MAX
 
 
 def test_addresses_are_not_used_again_at_once_and_only_where_ports_are_free() -> None:

@@ -8,7 +8,7 @@ import orjson
 from confluent_kafka import Consumer, TopicPartition
 
 from examples.flights.traffic.departures import TOTAL, departures
-from examples.flights.traffic.replay import Replay
+from examples.flights.traffic.replay import IngestNodes, Replay
 from localcloud.state import DIRECTORY
 from tools.demo.stack import broker_settings
 from tools.demo.world import FLIGHTS_TABLE, Api, Receiver
@@ -17,7 +17,6 @@ __all__ = ["TOTAL", "Flow", "Loss"]
 
 PIPELINE = "departures"
 INGEST_GROUP = "departures-ingest"
-ENDPOINTS_S_MAX = 2.0
 POLL_S = 1.0
 READ_BATCH = 1000
 DEAD_STAGES = ("normalize", "transform", "transmit")
@@ -47,18 +46,8 @@ class Flow:
         """Starts paused."""
         self._api = api
         self._receiver = receiver
-        self._places: tuple[float, list[str]] = (0.0, [])
-        self.replay = Replay(departures(FLIGHTS_TABLE), self.endpoints, rate=0.0)
-
-    def endpoints(self) -> list[str]:
-        """Ingest nodes that take traffic, from the routes; asked for every other second."""
-        asked_at, places = self._places
-        if time.monotonic() - asked_at < ENDPOINTS_S_MAX and places:
-            return places
-        routes = [r for r in self._api.items("/v1/routes") if r["group"] == INGEST_GROUP]
-        places = [place for r in routes for fleet in r["fleets"] if fleet["weight"] > 0 for place in fleet["endpoints"]]
-        self._places = (time.monotonic(), places)
-        return places
+        nodes = IngestNodes(lambda: api.items("/v1/routes"), INGEST_GROUP)
+        self.replay = Replay(departures(FLIGHTS_TABLE), nodes, rate=0.0)
 
     @property
     def sent(self) -> int:

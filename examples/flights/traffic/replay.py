@@ -20,6 +20,25 @@ SENDERS = 2
 TIMEOUT_S = 10.0
 PAUSE_S = 0.2
 DEFERRED_PAUSE_S = 0.5
+NODES_S_MAX = 2.0
+
+
+class IngestNodes:
+    """Which nodes take events, from the routes; they are asked for every other second."""
+
+    def __init__(self, routes: Callable[[], Sequence[dict[str, Any]]], group: str) -> None:
+        """`routes` gives what `GET /v1/routes` lists; `group` is the ingest stage's."""
+        self._routes, self._group = routes, group
+        self._known: tuple[float, list[str]] = (0.0, [])
+
+    def __call__(self) -> list[str]:
+        """host:port of each; empty while there is none."""
+        asked_at, places = self._known
+        if places and time.monotonic() - asked_at < NODES_S_MAX:
+            return places
+        fleets = [f for r in self._routes() if r["group"] == self._group for f in r["fleets"] if f["weight"] > 0]
+        self._known = (time.monotonic(), [place for f in fleets for place in f["endpoints"]])
+        return self._known[1]
 
 
 @dataclass(slots=True)
