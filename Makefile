@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := $(wildcard headrace services workflows shared dataplane localcloud tools benchmarks tests examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock proto openapi check test test-demo test-faults demo up down status bench format clean
+.PHONY: help setup lock proto openapi aws-behaviour check test test-demo test-faults demo up down status bench format clean
 
 help:  ## say what every target does
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ proto:  ## generate the Python code of every .proto; it is committed
 
 openapi:  ## write docs/reference/openapi.json from the admin API
 	@$(BIN)/python -m tools.generate_openapi
+
+aws-behaviour:  ## write docs/aws-behaviour.md's table from tests/localcloud_aws/rules.py
+	@$(BIN)/python -m tools.generate_aws_behaviour
 
 check: setup  ## every check without running the product: lint, format, types, layers, wire contracts, generated files
 	@$(BIN)/python -m tools.check

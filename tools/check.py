@@ -42,6 +42,7 @@ def checks() -> list[Check]:
         Check("layers", (str(BIN / "lint-imports"), "--no-logo"), "see ARCHITECTURE.md: who may import whom"),
         Check("wire contracts", (str(BIN / "buf"), "lint"), "mend the .proto"),
         Check("generated code", (python, "-m", "tools.generate_proto", "--check"), "`make proto`"),
+        Check("rules of AWS", (python, "-m", "tools.generate_aws_behaviour", "--check"), "see what it says"),
         Check("types", (str(BIN / "mypy"), "--no-error-summary", *code), "mend the types"),
     ]
     if (ROOT / "docs" / "reference" / "openapi.json").exists():
