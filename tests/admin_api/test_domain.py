@@ -176,7 +176,8 @@ def test_kinds() -> None:
 
 def test_an_explanation_tells_the_newest_decision_and_those_that_changed_a_size() -> None:
     actions = ["hold", "hold", "in", *["hold"] * 30, "out", *["out", "hold"] * 30]
-    made = [DecisionModel.model_construct(id=str(i), action=a) for i, a in enumerate(actions)]
+    parts: list[dict[str, Any]] = [{"id": str(i), "action": action} for i, action in enumerate(actions)]
+    made = [DecisionModel.model_construct(**one) for one in parts]
     shown = telling(made)
     assert [d.action for d in shown[:3]] == ["hold", "in", "out"]
     assert (shown[0], len(shown)) == (made[0], LATELY_SHOWN)
