@@ -177,8 +177,13 @@ def test_kinds() -> None:
 def test_an_explanation_tells_the_newest_decision_and_those_that_changed_a_size() -> None:
     actions = ["hold", "hold", "in", *["hold"] * 30, "out", *["out", "hold"] * 30]
     parts: list[dict[str, Any]] = [{"id": str(i), "action": action} for i, action in enumerate(actions)]
-    made = [DecisionModel.model_construct(**one) for one in parts]
+    made = [_decision(number, action) for number, action in enumerate(actions)]
     shown = telling(made)
     assert [d.action for d in shown[:3]] == ["hold", "in", "out"]
     assert (shown[0], len(shown)) == (made[0], LATELY_SHOWN)
     assert telling([]) == ()
+
+
+def _decision(number: int, action: str) -> DecisionModel:
+    facts = {"id": str(number), "group": "delays", "at": 0.0, "action": action, "current": 2, "wanted": 2}
+    return DecisionModel.model_validate(facts)
