@@ -176,7 +176,6 @@ def test_kinds() -> None:
 
 def test_an_explanation_tells_the_newest_decision_and_those_that_changed_a_size() -> None:
     actions = ["hold", "hold", "in", *["hold"] * 30, "out", *["out", "hold"] * 30]
-    parts: list[dict[str, Any]] = [{"id": str(i), "action": action} for i, action in enumerate(actions)]
     made = [_decision(number, action) for number, action in enumerate(actions)]
     shown = telling(made)
     assert [d.action for d in shown[:3]] == ["hold", "in", "out"]
