@@ -9,15 +9,15 @@ python3 -m venv /opt/headrace
 /opt/headrace/bin/pip install --quiet --require-hashes -r /tmp/headrace/requirements.lock
 /opt/headrace/bin/pip install --quiet --no-deps /tmp/headrace/*.whl
 
-# Users' code runs as nobody. It must not reach the metadata service: whoever asks there gets the machine's role.
+# Users' code runs as a user of systemd's dynamic range (dataplane/agent/users_account.py). It must not reach the metadata service: whoever asks there gets the machine's role.
 cat > /etc/nftables.conf <<'RULES'
 #!/usr/sbin/nft -f
 flush ruleset
 table inet headrace {
     chain output {
         type filter hook output priority filter; policy accept;
-        meta skuid nobody ip daddr 169.254.169.254 reject
-        meta skuid nobody ip6 daddr fd00:ec2::254 reject
+        meta skuid 61184-65519 ip daddr 169.254.169.254 reject
+        meta skuid 61184-65519 ip6 daddr fd00:ec2::254 reject
     }
 }
 RULES

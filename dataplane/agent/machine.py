@@ -18,6 +18,8 @@ ANSWER_BYTES_MAX = 64 * 1024
 LINK_LOCAL = "http://169.254.169.254/"
 TARGET_TERMINATED = "Terminated"
 UNAUTHORIZED, MISSING = 401, 404
+USERS_PORTS = (53, 443)  # where users' code may connect to by TCP
+USERS_WORKERS_MAX, MEMORY_MIB_MAX, PORT_MAX = 64, 16 * 1024**2, 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class MachineSettings:
     address: str  # of this machine; empty: ask the metadata service
     endpoint: str  # one URL for all of AWS; empty: the region's own endpoints
     region: str
+    users_workers: int = 1
+    users_memory_mib: int = 0  # of users' processes together; 0: a share of the machine's
+    users_ports: tuple[int, ...] = USERS_PORTS
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "MachineSettings":
@@ -42,7 +47,27 @@ class MachineSettings:
             address=environment.get("HEADRACE_NODE_ADDRESS", ""),
             endpoint=environment.get("AWS_ENDPOINT_URL", ""),
             region=environment.get("AWS_REGION", environment.get("AWS_DEFAULT_REGION", "")),
+            users_workers=_whole(environment, "HEADRACE_NODE_USERS_WORKERS", 1, USERS_WORKERS_MAX),
+            users_memory_mib=_whole(environment, "HEADRACE_NODE_USERS_MEMORY_MIB", 0, MEMORY_MIB_MAX),
+            users_ports=_ports(environment),
         )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environment.get(name, "") or str(default)
+    if not text.isdecimal() or not default <= int(text) <= most:
+        raise InvalidInput(f"{name}: {text!r}", remedy=f"give a whole number from {default} to {most}")
+    return int(text)
+
+
+def _ports(environment: Mapping[str, str]) -> tuple[int, ...]:
+    name = "HEADRACE_NODE_USERS_PORTS"
+    if name not in environment:
+        return USERS_PORTS
+    parts = [part.strip() for part in environment[name].split(",") if part.strip()]
+    if not all(part.isdecimal() and 0 < int(part) <= PORT_MAX for part in parts):
+        raise InvalidInput(f"{name}: {environment[name]!r}", remedy="give TCP ports, separated by commas")
+    return tuple(int(part) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

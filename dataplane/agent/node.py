@@ -9,7 +9,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -24,9 +23,12 @@ from dataplane.agent.control_plane import AuditReporter, RoutesWatcher, join
 from dataplane.agent.lifecycle import Lifecycle
 from dataplane.agent.machine import MachineSettings, Metadata, node_labels
 from dataplane.agent.node_state import NodeState, Orders
+from dataplane.agent.phase import BootError, Phase
 from dataplane.agent.process_metrics import ProcessMetrics
 from dataplane.agent.serving import Serving
 from dataplane.agent.transform_front import TransformFront
+from dataplane.agent.users_guard import MIB, Allowed
+from dataplane.agent.users_metrics import users_lines
 from dataplane.agent.users_process import UsersProcess, place_for_users
 from dataplane.stages.http_server import JSON, NodeHttpServer
 from dataplane.stages.ingest import Answer
@@ -44,19 +46,6 @@ PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 EVENTS_PATH = "/v1/events"
 LOG = structlog.get_logger()
 Found = TypeVar("Found")
-
-
-class BootError(Exception):
-    """The node can never be healthy; the message says why."""
-
-
-@dataclass(slots=True)
-class Phase:
-    """What a node is doing, for its health."""
-
-    name: str = "booting"
-    ready: bool = False
-    detail: str = ""
 
 
 class Node:
@@ -169,7 +158,15 @@ class Node:
         unpacked = self._patiently(fetch, deadline, only_unavailable=True)
         self._measures.inform({"environment": unpacked.environment_sha256[:16]})
         self._enter("starting users' code")
-        self._users = UsersProcess(unpacked, place)
+        memory = self._settings.users_memory_mib * MIB
+        self._users = UsersProcess(
+            unpacked,
+            place,
+            node=self.instance,
+            workers=self._settings.users_workers,
+            allowed=Allowed(memory) if memory else Allowed(),
+            ports=self._settings.users_ports,
+        )
         until = min(deadline, time.monotonic() + READY_S_MAX)
         while not self._users.is_ready():
             if self._users.code_is_bad:
@@ -180,6 +177,7 @@ class Node:
                 raise BootError("told to stop while it started")
             self._users.tend()
             self._phase.detail = self._users.detail
+        self._measures.inform({"runtime": self._users.runtime_version})
         self._serving.use_socket(self._users.socket)
 
     def _patiently(self, act: Callable[[], Found], deadline: float, *, only_unavailable: bool = False) -> Found:
@@ -271,6 +269,7 @@ class Node:
 
     def _health(self) -> dict[str, object]:
         detail = self._phase.detail or (self._serving.detail if self._serving else "")
+        users = self._users
         return {
             "ready": self._phase.ready,
             "phase": self._phase.name,
@@ -279,8 +278,9 @@ class Node:
             "fleet": self._user_data.fleet if self._user_data else "",
             "revision": self._user_data.revision if self._user_data else 0,
             "control_plane": bool(self._watcher and self._watcher.connected),
-            "runtime": runtime_version,
-            "users_starts": self._users.starts if self._users else 0,
+            "runtime": users.runtime_version if users else runtime_version,
+            "users_starts": users.starts if users else 0,
+            "users_crash_loop": bool(users and (users.is_looping or users.is_crash_looping)),
         }
 
     def _answer_get(self, path: str) -> tuple[int, str, bytes] | None:
@@ -288,7 +288,9 @@ class Node:
             body = self._health()
             return (200 if body["ready"] else 503), JSON, orjson.dumps(body)
         if path == "/metrics" and self._measures is not None:
-            lines = [*self._measures.lines(), *self._process_metrics.lines(self._measures.labels())]
+            labels = self._measures.labels()
+            users = users_lines(self._users, labels) if self._users else []
+            lines = [*self._measures.lines(), *self._process_metrics.lines(labels), *users]
             return 200, PROMETHEUS_TEXT, ("\n".join(lines) + "\n").encode()
         return None
 

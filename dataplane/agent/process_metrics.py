@@ -5,7 +5,7 @@ from pathlib import Path
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-PROCESSES_MAX = 200
+PROCESSES_MAX = 600
 
 
 class ProcessMetrics:
@@ -20,7 +20,7 @@ class ProcessMetrics:
         """In Prometheus' text format."""
         used: dict[int, float] = {}
         resident = 0
-        for pid in _family(os.getpid()):
+        for pid in family(os.getpid()):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             except OSError:
@@ -37,7 +37,7 @@ class ProcessMetrics:
         ]
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and all below it."""
     found, at = [pid], 0
     while at < len(found) and len(found) < PROCESSES_MAX:

@@ -1,15 +1,16 @@
 """Users' code on a node: the transform server as a process without rights.
 
-As root it runs as `nobody`, in a session of its own, with resource limits, an environment that holds only what the
-manifest declares, and an interpreter that sees only the bundle: no credential of the node is in its reach. It is
-started again when it ends, with back-off; a crash loop is said in the node's health.
+As root it runs as a user of its own, in a session of its own, with resource limits, an environment that holds only what
+the manifest declares, an interpreter that sees only the bundle, and confined by `users_boot`: no credential of the node
+is in its reach, and neither are the metadata service nor the control plane. It is started again when it ends or takes
+too much, with back-off; a crash loop is said in the node's health.
 """
 
 import contextlib
 import json
 import os
-import pwd
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,20 +19,26 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
 
+from dataplane.agent import users_boot
 from dataplane.agent.bundle import Unpacked
+from dataplane.agent.machine import USERS_PORTS
+from dataplane.agent.users_account import Account
+from dataplane.agent.users_guard import Allowed, Guard
+from dataplane.agent.users_output import UsersOutput
 from dataplane.stages.transforming import open_socket
 
-USER = "nobody"
 HEALTH_DEADLINE_S = 2.0
+MEASURES_DEADLINE_S = 0.5
 BACKOFF_FIRST_S, BACKOFF_S_MAX = 0.2, 15.0
 LOOP_CRASHES, LOOP_WINDOW_S = 5, 60.0
-END_S_MAX = 5.0
+END_S_MAX = 12.0  # it lets calls end, then tears down
 SOCKET_PATH_MAX = 100  # the kernel's limit is 108 bytes
 SCRATCH, SOCKET = "scratch", "transform.sock"
 EXIT_BAD_CODE = 3
@@ -40,20 +47,10 @@ LIMITS: dict[int, int] = {
     resource.RLIMIT_AS: 4 * 1024**3,
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_FSIZE: 1024**3,
+    resource.RLIMIT_MSGQUEUE: 0,
     resource.RLIMIT_NOFILE: 1024,
-    resource.RLIMIT_NPROC: 4096,  # of the user, all nodes of this machine together
+    resource.RLIMIT_NPROC: 512,  # processes and threads of the user
 }
-# Ours, and before any of theirs: the process takes its own limits, which it cannot raise again, then the bundle's path.
-_BOOT = """
-import json, resource, site, sys
-for limit, most in json.loads(sys.argv.pop(1)):
-    hard = resource.getrlimit(limit)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(limit, (most, most))
-site.addsitedir(sys.argv.pop(1))
-from headrace_runtime.command import main
-sys.exit(main())
-"""
 LOG = structlog.get_logger()
 
 
@@ -63,29 +60,47 @@ class UsersProcess:
 
     bundle: Unpacked
     folder: Path  # of `place_for_users`: scratch, socket and compiled modules go below it
+    node: str = ""
     workers: int = 1
+    allowed: Allowed = field(default_factory=Allowed)
+    ports: tuple[int, ...] = USERS_PORTS
     socket: Path = field(init=False)
     detail: str = field(init=False, default="not started")
+    runtime_version: str = field(init=False, default="")
+    is_crash_looping: bool = field(init=False, default=False)  # its workers, by its own account
     starts: int = field(init=False, default=0)
+    _account: Account = field(init=False)
+    _guard: Guard = field(init=False)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    _output: UsersOutput | None = field(init=False, default=None)
     _channel: grpc.Channel | None = field(init=False, default=None)
     _crashes: deque[float] = field(init=False, default_factory=lambda: deque(maxlen=LOOP_CRASHES))
     _next_start: float = field(init=False, default=0.0)
     _scratch: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make its scratch folder, which is all that it may write to."""
+        """Claim a user and make its scratch folder anew, which is all that it may write to."""
+        self._account = Account(self.node or str(self.folder))
+        self._account.end_all()  # what an agent that was killed has left running
         self._scratch = self.folder / SCRATCH
-        self._scratch.mkdir(mode=0o700, exist_ok=True)
-        if os.geteuid() == 0:
-            account = pwd.getpwnam(USER)
-            os.chown(self._scratch, account.pw_uid, account.pw_gid)
+        self._guard = Guard(self.allowed, self._scratch)
+        self._empty_scratch()
         self.socket = self._scratch / SOCKET
 
     @property
     def pid(self) -> int | None:
         """While it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def uid(self) -> int | None:
+        """The user it runs as; None: the agent's own, which is not root."""
+        return self._account.uid
+
+    @property
+    def output_left_out(self) -> int:
+        """Bytes that it printed above the rate, since it was started."""
+        return self._output.left_out if self._output else 0
 
     @property
     def code_is_bad(self) -> bool:
@@ -100,17 +115,19 @@ class UsersProcess:
 
     def tend(self) -> None:
         """Start it when it does not run and its back-off is over; called every second or so."""
+        why = ""
         if self.pid is not None:
-            return
+            why = self._guard.look(self.pid)
+            if not why:
+                return
+            self._end_at_once()
         now = time.monotonic()
         if self._process is not None and self._next_start == 0.0:
             self._crashes.append(now)
             wait_s = min(BACKOFF_S_MAX, BACKOFF_FIRST_S * 2.0 ** (len(self._crashes) - 1))
             self._next_start = now + wait_s
-            self.detail = f"users' process ended with {self._process.returncode}"
-            LOG.warning(
-                "users' process ended", code=self._process.returncode, again_in_s=wait_s, looping=self.is_looping
-            )
+            self.detail = why or f"users' process ended with {self._process.returncode}"
+            LOG.warning("users' process ended", why=self.detail, again_in_s=wait_s, looping=self.is_looping)
         if now >= self._next_start:
             self._start()
 
@@ -127,7 +144,20 @@ class UsersProcess:
             self.detail = f"transform server: {e.code().name}"
             return False
         self.detail = answer.detail
+        self.runtime_version = answer.runtime_version
+        self.is_crash_looping = answer.crash_looping
         return bool(answer.ready)
+
+    def measures(self) -> list[Any]:
+        """What users' code has measured; nothing while it does not answer."""
+        if self._channel is None or self.pid is None:
+            return []
+        try:
+            stub = pb_grpc.TransformServiceStub(self._channel)
+            return list(stub.GetMeasures(pb.GetMeasuresRequest(), timeout=MEASURES_DEADLINE_S).measures)
+        except grpc.RpcError as e:  # an older runtime has no such call
+            LOG.debug("users' measures not read", why=e.code().name)
+            return []
 
     def stop(self) -> None:
         """Ask, then end; with everything it has started."""
@@ -141,43 +171,64 @@ class UsersProcess:
                     self._process.wait(END_S_MAX)
                 except subprocess.TimeoutExpired:
                     self.detail = "it did not end by itself"
-            with contextlib.suppress(ProcessLookupError):  # all of its session have ended
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(END_S_MAX)
-            self._let_go()
+            self._end_at_once()
+        self._account.release()
+
+    def _end_at_once(self) -> None:
+        """The process, its session, and everything else of its user."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # all of its session have ended
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._account.end_all()
+        self._process.wait(END_S_MAX)
+        self._let_go()
 
     def _let_go(self) -> None:
-        """Close our end of what an ended process had as standard input."""
+        """Close our end of what an ended process had as standard input, and read its last words."""
         if self._process and self._process.stdin:
             self._process.stdin.close()
+        if self._output:
+            self._output.join(END_S_MAX)
+            self._output = None
+
+    def _empty_scratch(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(mode=0o700, exist_ok=True)
+        if self._account.uid is not None:
+            os.chown(self._scratch, self._account.uid, self._account.uid)
 
     def _start(self) -> None:
-        command = [interpreter(), "-I", "-S", "-X", f"pycache_prefix={self._scratch / 'compiled'}", "-c", _BOOT]
-        command += [
-            json.dumps(list(LIMITS.items())),
-            str(self.bundle.site),
-            "serve",
-            "--code",
-            str(self.bundle.code),
-            "--socket",
-            str(self.socket),
-        ]
-        command += ["--workers", str(self.workers), "--end-with-stdin"]
-        scratch = str(self._scratch)
-        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": scratch, "TMPDIR": scratch}
-        account = pwd.getpwnam(USER) if os.geteuid() == 0 else None
+        self._account.end_all()  # a session's leader may leave others behind
         self._let_go()
+        self._empty_scratch()
+        uid, scratch = self._account.uid, str(self._scratch)
+        told = {
+            "limits": list(LIMITS.items()),
+            "scratch": scratch,
+            "reads": [str(self.bundle.site), str(self.bundle.code), sys.base_prefix],
+            "ports": list(self.ports),
+        }
+        command = [interpreter(), "-I", "-S", "-X", f"pycache_prefix={self._scratch / 'compiled'}"]
+        command += ["-c", Path(users_boot.__file__).read_text(), json.dumps(told), str(self.bundle.site)]
+        command += ["serve", "--code", str(self.bundle.code), "--socket", str(self.socket)]
+        command += ["--workers", str(self.workers), "--end-with-stdin"]
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": scratch, "TMPDIR": scratch}
         self._process = subprocess.Popen(
             command,
             cwd=self._scratch,
             env=self.bundle.variables | environment,
             stdin=subprocess.PIPE,  # it ends when we do, however we end
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else [],
             umask=UMASK,
             start_new_session=True,
         )
+        if self._process.stdout:
+            self._output = UsersOutput(self._process.stdout)
         self.starts += 1
         self._next_start = 0.0
         self.detail = "loading the code"

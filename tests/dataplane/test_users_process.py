@@ -1,6 +1,7 @@
 """Users' code as a process of a node: its rights, its restarts, its end."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,7 @@ def started(state: Path, site: Path, code: str) -> Iterator[UsersProcess]:
     yield made
     made.stop()
     assert made.pid is None
+    shutil.rmtree(place)
 
 
 def test_users_code_has_no_rights_no_secrets_and_limits(users: UsersProcess, tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_users_code_has_no_rights_no_secrets_and_limits(users: UsersProcess, tmp
     assert seen["environment"] == ["COLOUR", "HOME", "LANG", "PATH", "TMPDIR"]
     assert (seen["files"], seen["session"]) == ([1024, 1024], True)
     if os.geteuid() == 0:
-        assert (seen["uid"], seen["groups"]) == (65534, [])
+        assert (seen["uid"], seen["groups"]) == (users.uid, [])
         assert seen["reads"] == paths[2:]
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -63,12 +64,17 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         cache = ["-X", f"pycache_prefix={sys.pycache_prefix}"] if sys.pycache_prefix else []
         arguments = [json.dumps(sys.path), str(self._folder), str(theirs.fileno()), str(self._index_fd)]
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", *cache, "-c", _BOOT, *arguments],
-                pass_fds=(theirs.fileno(), self._index_fd),
-                stdin=subprocess.DEVNULL,
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", *cache, "-c", _BOOT, *arguments],
+                    pass_fds=(theirs.fileno(), self._index_fd),
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # what it starts ends with it
+                )
+        except OSError as e:  # no process or memory is left just now
+            ours.close()
+            raise NotYetError(f"a worker cannot be started: {e}") from e
         ours.settimeout(LOAD_S_MAX)
         self._connection = ours
         self.starts += 1
@@ -116,7 +122,8 @@ class WorkerProcess:
             self._connection.close()
             self._connection = None
         if self._process:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):  # all of its group have ended
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(KILLED_S_MAX)
 
     def ask_to_end(self) -> None:
