@@ -1,5 +1,7 @@
 """What users' code has measured, in Prometheus' text format, with the node's labels."""
 
+import math
+import re
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +14,10 @@ NAMES = {
     pb.Measure.KIND_VALUE: ("headrace_users_value", "histogram"),
     pb.Measure.KIND_SCORE: ("headrace_score", "histogram"),
 }
+
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+MEASURES_MAX, BOUNDS_MAX = 200, 100
 
 
 def users_lines(users: UsersProcess, labels: str) -> list[str]:
@@ -27,8 +33,9 @@ def users_lines(users: UsersProcess, labels: str) -> list[str]:
 
 
 def measure_lines(measures: list[Any], labels: str) -> list[str]:
-    """One family for each kind; names are checked where they are made."""
+    """One family for each kind. What does not look like a measure is left out: users' process has sent it."""
     lines = []
+    measures = [m for m in measures[:MEASURES_MAX] if _is_sound(m)]
     for kind, (family, of_type) in NAMES.items():
         found = [m for m in measures if m.kind == kind]
         if found:
@@ -43,3 +50,10 @@ def measure_lines(measures: list[Any], labels: str) -> list[str]:
             lines += [f'{family}_bucket{{{own},le="{le}"}} {n}' for le, n in zip(bounds, total, strict=True)]
             lines += [f"{family}_sum{{{own}}} {measure.sum!r}", f"{family}_count{{{own}}} {total[-1]}"]
     return lines
+
+
+def _is_sound(measure: Any) -> bool:
+    sized = len(measure.counts) == len(measure.bounds) + 1 if measure.bounds else not measure.counts
+    return bool(
+        NAME.fullmatch(measure.name) and math.isfinite(measure.sum) and sized and len(measure.bounds) <= BOUNDS_MAX
+    )

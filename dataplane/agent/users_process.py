@@ -36,6 +36,8 @@ from dataplane.stages.transforming import open_socket
 
 HEALTH_DEADLINE_S = 2.0
 MEASURES_DEADLINE_S = 0.5
+SILENT_S_MAX = 20.0
+TEXT_LENGTH_MAX = 500  # of what users' process says of itself
 BACKOFF_FIRST_S, BACKOFF_S_MAX = 0.2, 15.0
 LOOP_CRASHES, LOOP_WINDOW_S = 5, 60.0
 END_S_MAX = 12.0  # it lets calls end, then tears down
@@ -76,6 +78,7 @@ class UsersProcess:
     _channel: grpc.Channel | None = field(init=False, default=None)
     _crashes: deque[float] = field(init=False, default_factory=lambda: deque(maxlen=LOOP_CRASHES))
     _next_start: float = field(init=False, default=0.0)
+    _answered_at: float = field(init=False, default=0.0)
     _scratch: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,7 +120,7 @@ class UsersProcess:
         """Start it when it does not run and its back-off is over; called every second or so."""
         why = ""
         if self.pid is not None:
-            why = self._guard.look(self.pid)
+            why = self._guard.look(self.pid) or self._silence()
             if not why:
                 return
             self._end_at_once()
@@ -143,8 +146,9 @@ class UsersProcess:
         except grpc.RpcError as e:
             self.detail = f"transform server: {e.code().name}"
             return False
-        self.detail = answer.detail
-        self.runtime_version = answer.runtime_version
+        self._answered_at = time.monotonic()
+        self.detail = answer.detail[:TEXT_LENGTH_MAX]
+        self.runtime_version = answer.runtime_version[:TEXT_LENGTH_MAX]
         self.is_crash_looping = answer.crash_looping
         return bool(answer.ready)
 
@@ -183,6 +187,11 @@ class UsersProcess:
         self._account.end_all()
         self._process.wait(END_S_MAX)
         self._let_go()
+
+    def _silence(self) -> str:
+        """It answers for its health from its first moment on, also while it loads the code."""
+        silent = time.monotonic() - self._answered_at > SILENT_S_MAX
+        return f"users' server has not answered for {SILENT_S_MAX:g} s: {self.detail}" if silent else ""
 
     def _let_go(self) -> None:
         """Close our end of what an ended process had as standard input, and read its last words."""
@@ -231,6 +240,7 @@ class UsersProcess:
             self._output = UsersOutput(self._process.stdout)
         self.starts += 1
         self._next_start = 0.0
+        self._answered_at = time.monotonic()
         self.detail = "loading the code"
 
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.dataplane.small_stack import environment_bundle
 from tests.dataplane.streams import wait_until
 
 CODE = """
-import ctypes, os, pathlib, resource, signal, socket, subprocess, sys, time
+import ctypes, os, pathlib, resource, signal, socket, time
 from headrace_runtime import transform
 
 def connected(family, address):
@@ -100,7 +101,7 @@ def flood(event):
                 print("x" * 100_000, flush=True)
     return {"done": True}
 """
-ALLOWED = Allowed(memory_bytes=400 * MIB, scratch_bytes=20 * MIB, scratch_files=1_000, processes=40)
+ALLOWED = Allowed(memory_bytes=400 * MIB, scratch_bytes=20 * MIB, scratch_files=1_000, processes=20)
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +112,11 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsersProcess]:
     unpack(folder / "env.tar.gz", place / "env")
     (place / "code").mkdir()
     (place / "code" / "users.py").write_text(CODE)
-    limits = {**users_process.LIMITS, resource.RLIMIT_NPROC: 100}
+    limits = {**users_process.LIMITS, resource.RLIMIT_NPROC: 120}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(users_process, "LIMITS", limits)
         patch.setattr(users_process, "BACKOFF_S_MAX", 0.2)
+        patch.setattr(users_process, "SILENT_S_MAX", 3.0)
         made = UsersProcess(Unpacked(place / "env" / "site", place / "code", {}, ""), place, allowed=ALLOWED)
         made.tend()
         wait_until(made.is_ready, "ready")
@@ -212,8 +214,14 @@ def test_who_takes_the_memory_is_ended(users: UsersProcess) -> None:
 def test_a_fork_bomb_ends_at_its_limit_and_nothing_of_it_is_left(users: UsersProcess, leave: bool) -> None:
     (found,) = call(users, "flood", {"with": "processes", "leave": leave})
     assert found == "BlockingIOError"  # no more processes, and an error for the one event
-    end_and_come_back(users, "processes, it may have 40")
+    end_and_come_back(users, "processes, it may have 20")
     assert call(users, "status", {})[0]["NoNewPrivs"] == "1"
+
+
+def test_a_server_that_answers_no_more_is_started_again(users: UsersProcess) -> None:
+    assert users.pid
+    os.kill(users.pid, signal.SIGSTOP)
+    end_and_come_back(users, "has not answered for 3 s")
 
 
 def test_who_opens_every_file_gets_an_error_for_the_event(users: UsersProcess) -> None:

@@ -38,6 +38,16 @@ def large(event):
 def crash(event):
     os._exit(7)
 
+@transform
+def nonsense(event):
+    import socket, struct
+    for fd in range(3, 50):
+        try:
+            socket.socket(fileno=os.dup(fd)).sendall(struct.pack("<III", 8, 2**31, 7))
+        except OSError:
+            continue
+    return event
+
 @transform(concurrency=4)
 async def slow(event):
     count("begun")
@@ -170,6 +180,11 @@ def test_workers_that_crash_come_back_and_a_crash_loop_is_said() -> None:
         assert health.crash_looping
         assert health.detail.startswith("crash loop: 5 crashes in 60 s")
         assert server.call([{}], "large", timeout=30) == [[{"size": 0, "text": ""}]]
+
+
+def test_code_that_writes_to_the_servers_socket_costs_its_worker_and_its_event(server: Served) -> None:
+    assert server.call([{}], "nonsense") == [(NON_RECOVERABLE, "WorkerCrashed")]
+    assert server.call([{}], "large") == [[{"size": 0, "text": ""}]]
 
 
 SETTING_UP = """

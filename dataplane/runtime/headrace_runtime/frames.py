@@ -11,6 +11,7 @@ from headrace_runtime.applying import Result
 from headrace_runtime.failures import Failure
 
 MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+LARGE_BYTES = 64 * 1024
 _LENGTH = struct.Struct("<I")
 _OUTPUTS, _RECOVERABLE, _NON_RECOVERABLE = b"o", b"r", b"n"
 _COUNT_BLOB = 4
@@ -21,10 +22,19 @@ class Closed(ConnectionError):
 
 
 def send(connection: socket.socket, blobs: Sequence[bytes]) -> None:
-    """One message."""
-    parts = [part for blob in blobs for part in (_LENGTH.pack(len(blob)), blob)]
-    body = b"".join(parts)
-    connection.sendall(_LENGTH.pack(len(body)) + body)
+    """One message; large blobs go as they are, without a copy."""
+    total = sum(map(len, blobs)) + _LENGTH.size * len(blobs)
+    waiting: list[bytes] = [_LENGTH.pack(total)]
+    for blob in blobs:
+        waiting.append(_LENGTH.pack(len(blob)))
+        if len(blob) < LARGE_BYTES:
+            waiting.append(blob)
+        else:
+            connection.sendall(b"".join(waiting))
+            connection.sendall(blob)
+            waiting = []
+    if waiting:
+        connection.sendall(b"".join(waiting))
 
 
 def receive(connection: socket.socket) -> list[bytes]:
@@ -32,17 +42,17 @@ def receive(connection: socket.socket) -> list[bytes]:
     length = _LENGTH.unpack(_exactly(connection, _LENGTH.size))[0]
     if length > MESSAGE_BYTES_MAX:
         raise Closed(f"a message of {length} bytes, at most {MESSAGE_BYTES_MAX}")
-    body = _exactly(connection, length)
+    body = memoryview(_exactly(connection, length))
     blobs, at = [], 0
     while at < length:
         size = _LENGTH.unpack_from(body, at)[0]
         at += _LENGTH.size
-        blobs.append(body[at : at + size])
+        blobs.append(body[at : at + size].tobytes())
         at += size
     return blobs
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int) -> bytearray:
     body = bytearray(size)
     rest = memoryview(body)
     while rest:
@@ -50,7 +60,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
         if not got:
             raise Closed("the other side closed the connection")
         rest = rest[got:]
-    return bytes(body)
+    return body
 
 
 def pack_results(results: Iterable[Result]) -> list[bytes]:
@@ -67,10 +77,10 @@ def pack_results(results: Iterable[Result]) -> list[bytes]:
     return blobs
 
 
-def unpack_results(blobs: Sequence[bytes]) -> list[Result]:
-    """The inverse of `pack_results`.
+def unpack_results(blobs: Sequence[bytes], most: int) -> list[Result]:
+    """The inverse of `pack_results`; ValueError when there are more than `most`.
 
-    >>> unpack_results(pack_results([(b"1", b"2"), (), Failure(True, "Busy", "later")]))
+    >>> unpack_results(pack_results([(b"1", b"2"), (), Failure(True, "Busy", "later")]), 3)
     [(b'1', b'2'), (), Failure(recoverable=True, reason='Busy', message='later')]
     """
     results: list[Result] = []
@@ -83,4 +93,6 @@ def unpack_results(blobs: Sequence[bytes]) -> list[Result]:
             results.append(tuple(parts))
         else:
             results.append(Failure(kind == _RECOVERABLE, parts[0].decode(), parts[1].decode()))
+    if len(results) > most:
+        raise ValueError(f"{len(results)} results for {most} events")
     return results

@@ -50,7 +50,13 @@ class Recorder:
                 series.counts[bisect_left(BOUNDS[kind], number)] += 1
 
     def merge(self, changes: list[list[Any]]) -> None:
-        """Add what another process has `taken`."""
+        """Add what another process has `taken`; ValueError when it is not that: the process runs users' code."""
+        for kind, name, total, counts in changes:
+            known = kind in BOUNDS or kind == COUNTER
+            if not known or not _NAME.fullmatch(name) or len(counts) != len(BOUNDS.get(kind, ())) + 1:
+                raise ValueError(f"measure {name!r:.80} of kind {kind!r:.80} is none of ours")
+            if not math.isfinite(total):
+                raise ValueError(f"measure {name!r}: {total} is not finite")
         with self._lock:
             for kind, name, total, counts in changes:
                 series = self._find(kind, name)

@@ -11,6 +11,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -106,15 +107,20 @@ class WorkerProcess:
                 measured, *packed = receive(self._connection)
                 if measured:
                     self._measured.merge(json.loads(measured))
-                results += unpack_results(packed)
+                results += unpack_results(packed, len(events) - len(results))
         except TimeoutError:
             self.kill()
             return self._blamed(function, results, len(events), "Timeout", "it did not end in time")
         except (Closed, ConnectionError):
             self.kill()
             text = f"users' process died ({self._exit_text()})"
-            return self._blamed(function, results, len(events), "WorkerCrashed", text)
-        return results
+        except (ValueError, TypeError, LookupError, struct.error) as e:  # users' code has written to our socket
+            self.kill()
+            text = f"users' process sent what is no answer ({type(e).__name__}: {e!s:.80})"
+            del results[:]
+        else:
+            return results
+        return self._blamed(function, results, len(events), "WorkerCrashed", text)
 
     def kill(self) -> None:
         """End it at once; users' code is not asked."""
