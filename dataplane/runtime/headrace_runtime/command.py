@@ -1,4 +1,4 @@
-"""`headrace-runtime serve` and `headrace-runtime check`."""
+"""`headrace-runtime serve`, `check` and `rate`."""
 
 import argparse
 import os
@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import grpc
 from headrace_runtime import __version__
 from headrace_runtime.checking import check
+from headrace_runtime.rating_command import rate
 from headrace_runtime.server import Listen, TransformServer
 from headrace_runtime.worker_process import LoadError
 
@@ -23,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "check":
         return _check(options)
+    if options.command == "rate":
+        return _rate(options)
     if not options.socket and not options.tcp:
         print("serve: give --socket PATH, --tcp HOST:PORT or both", file=sys.stderr)  # noqa: T201  a command
         return 2
@@ -48,7 +52,35 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--code", type=Path, required=True, help="folder of users' code")
     checking.add_argument("--events", type=Path, help="JSON, one event a line: run them and print what becomes of each")
     checking.add_argument("--function", default="", help="for --events; may be left out when there is one")
+    rating = commands.add_parser(
+        "rate", help="drive load in steps until a promise breaks: what one node of this kind does"
+    )
+    rating.add_argument("--code", type=Path, required=True, help="folder of users' code")
+    rating.add_argument("--events", type=Path, required=True, help="a sample of events: JSON, one a line")
+    rating.add_argument("--function", default="", help="may be left out when there is one")
+    rating.add_argument("--latency-ms", type=_real(600_000.0), default=250.0, help="p95 of a call that must hold")
+    rating.add_argument("--errors", type=_real(1.0), default=0.01, help="share of messages that may fail")
+    rating.add_argument("--workers", type=_number(WORKERS_MAX), default=1, metavar="N", help="as the node has them")
+    rating.add_argument("--batch", type=_number(10_000), default=50, metavar="N", help="events of a call")
+    rating.add_argument("--step-s", type=_real(600.0), default=5.0, help="seconds of a step")
+    rating.add_argument("--first", type=_real(1e6), default=200.0, help="messages/s of the first step")
+    rating.add_argument("--node-type", default="", help="for the record")
+    rating.add_argument("--since", type=Path, help="an earlier rating: say what has changed")
+    rating.add_argument("--output", type=Path, help="keep the rating here, as JSON")
     return parser
+
+
+def _real(most: float) -> Callable[[str], float]:
+    def real(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"{text}: use a number above 0, at most {most:g}")
+        return value
+
+    return real
 
 
 def _number(most: int) -> Callable[[str], int]:
@@ -70,6 +102,20 @@ def _check(options: argparse.Namespace) -> int:
         print(f"check: {e}", file=sys.stderr)  # noqa: T201  a command
         return 2
     return 1 if failed else 0
+
+
+def _rate(options: argparse.Namespace) -> int:
+    try:
+        return rate(options)
+    except LoadError as e:
+        print(f"{options.code}: {e}", file=sys.stderr)  # noqa: T201  a command
+        return EXIT_BAD_CODE
+    except (OSError, ValueError, LookupError) as e:
+        print(f"rate: {e}", file=sys.stderr)  # noqa: T201  a command
+        return 2
+    except grpc.RpcError as e:
+        print(f"rate: the first call failed: {e.code().name}: {e.details()}", file=sys.stderr)  # noqa: T201  a command
+        return 2
 
 
 def _serve(options: argparse.Namespace) -> int:
