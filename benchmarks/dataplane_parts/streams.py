@@ -37,7 +37,8 @@ CHILD_S = 400.0
 
 def make_topics(access: KafkaAccess, *names: str) -> None:
     """With PARTITIONS each."""
-    for made in AdminClient(connection(access)).create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
+    admin = AdminClient(connection(access))
+    for made in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
         made.result(30.0)
 
 
@@ -125,7 +126,7 @@ def edge(access: KafkaAccess, topic: str) -> Iterator[int]:
 def ingest_batches(access: KafkaAccess) -> list[Row]:
     """One connection, one request after another: an event each, and 500 each; both are acknowledged when it answers."""
     make_topics(access, "bench.edge")
-    rates = {}
+    rates: dict[int, float] = {}
     with edge(access, "bench.edge") as port:
         for size in (1, INGEST_BATCH, 1, INGEST_BATCH):
             rates[size] = max(rates.get(size, 0.0), _sent(port, size))
@@ -221,7 +222,7 @@ def _arrivals(access: KafkaAccess, topic: str) -> Iterator[list[tuple[float, flo
         while not ended.is_set():
             for message in consumer.consume(500, 0.05):
                 headers = dict(message.headers() or ())
-                found.append((time.time(), float(headers["t"] or 0)))  # type: ignore[arg-type]  # bytes, as read
+                found.append((time.time(), float(headers["t"] or 0)))
 
     thread = threading.Thread(target=read)
     thread.start()

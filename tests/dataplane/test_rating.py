@@ -28,7 +28,8 @@ def step_at(rate: float, capacity: float, noise: float, chance: random.Random) -
 
 
 def rated(capacity: float, noise: float, seed: int, first: float = 100.0) -> tuple[Rating, list[Step]]:
-    chance, steps = random.Random(seed), []
+    chance = random.Random(seed)
+    steps: list[Step] = []
     while isinstance(found := decide(steps, PROMISE, first), Probe):
         steps.append(step_at(found.rate, capacity, noise, chance))
     return found, steps
@@ -52,7 +53,8 @@ def test_through_noise_most_intervals_hold_the_knee(noise: float) -> None:
 
 
 def test_one_unlucky_step_does_not_decide() -> None:
-    chance, steps = random.Random(1), []
+    chance = random.Random(1)
+    steps: list[Step] = []
     while isinstance(found := decide(steps, PROMISE, 100.0), Probe):
         seen = step_at(found.rate, 5_000.0, 0.0, chance)
         steps.append(seen if len(steps) != 3 else Step(seen.wanted, seen.offered, seen.answered, 5.0, 0.0))
