@@ -1,0 +1,96 @@
+"""One plan, one run, one verdict; the same plan and code give the same digest."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from tests.sim.invariants import answers, ledger
+from tests.sim.invariants.base import Invariant, Violated, Watch
+from tests.sim.kernel.loop import PROCESS, Incarnation, SimLoop
+from tests.sim.kernel.record import Line, Record
+from tests.sim.kernel.seal import sealed
+from tests.sim.kernel.streams import Streams
+from tests.sim.plan import Plan
+from tests.sim.world.observer_world import ObserverWorld, prepared
+
+INVARIANTS: tuple[type[Invariant], ...] = (
+    ledger.OneHolder, ledger.TokenGrows, ledger.AdmissionMatrix, ledger.UnknownHolds, ledger.RedisLossCloses,
+    ledger.SignalFresh, ledger.BacklogHolds, ledger.Quarantine, ledger.ConcurrencyCap, ledger.LeaseLapses,
+    ledger.SameAnswer, ledger.LeaseBelief, ledger.NoStaleWrite, ledger.EndedByItsOwn, ledger.FreezeHolds,
+    ledger.StopMeansStop, ledger.QueueFair, answers.Explained, answers.OneWriter, answers.QuietEnds,
+    answers.BoundedQueues, answers.Progress,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run showed. `broke` is the invariant's name, or the kind of a failure that is none."""
+
+    plan: Plan
+    broke: str
+    what: str
+    digest: str
+    steps: int
+    messages: int
+    reached: Counter[str]
+    lines: tuple[Line, ...]
+
+    @property
+    def green(self) -> bool:
+        """Whether everything held."""
+        return not self.broke
+
+
+def run(plan: Plan, *, keep: bool = False) -> Outcome:
+    """Run a plan to its horizon or to the first thing that does not hold; `keep` the timeline."""
+    prepared()
+    loop = SimLoop(Streams(plan.seed).of("order"), plan.shuffle)
+    record = Record(loop.time, keep)
+    watch = Watch([make(record) for make in INVARIANTS], loop.fail)
+    world = ObserverWorld(plan, loop, record, watch)
+    lives: list[Incarnation] = []
+    asyncio.set_event_loop(loop)
+    try:
+        with _logs_into(record), sealed(loop.fail):
+            world.start()
+            loop.call_at(plan.horizon_s, loop.stop)
+            loop.run_forever()
+            if loop.failure is None:
+                watch.tell("ended", world.end())
+            failure = loop.failure
+            digest, reached = record.digest, record.reached.copy()
+            for process in world.processes.values():
+                lives.extend(process.lives)
+            loop.wind_up(lives)
+    finally:
+        asyncio.set_event_loop(None)
+    broke = failure.invariant if isinstance(failure, Violated) else type(failure).__name__ if failure else ""
+    what = str(failure) if failure else ""
+    return Outcome(plan, broke, what, digest, loop.steps, world.network.sent, reached, tuple(record.lines))
+
+
+@contextmanager
+def _logs_into(record: Record) -> Iterator[None]:
+    """What services log becomes part of the timeline and of the digest."""
+
+    def say(_: Any, __: str, event: dict[str, Any]) -> Any:
+        life = PROCESS.get()
+        more = " ".join(f"{k}={v}" for k, v in sorted(event.items()) if isinstance(v, str | int | float))
+        error = event.get("exc_info")
+        if isinstance(error, BaseException):
+            more += f" {type(error).__name__}: {error}"
+        record.say(str(life), f"log {more}", str(event.get("scope", "")))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    processors: list[Callable[..., Any]] = [say]
+    structlog.configure(processors=processors, wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

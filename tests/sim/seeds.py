@@ -1,0 +1,171 @@
+"""A seed expanded into a plan: what is asked for, and what goes wrong.
+
+Half of the seeds have each kind of fault with a chance of one half (swarm), most others have all, some have none; half
+of them round network delays, so that messages meet.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.sim.plan import Event, Plan
+from tests.sim.world.observer_world import GROUPS, HOLDERS, PIPELINES, REPLICAS
+
+HORIZON_S, HEAL_AT_S = 3600.0, 2400.0
+PROCESSES = (*REPLICAS, *HOLDERS)
+KINDS = (
+    ("deployer", "DEPLOY", 5), ("deployer", "ROLLBACK", 2), ("provisioner", "RAMP", 2), ("provisioner", "PROVISION", 2),
+    ("provisioner", "DRIFT_REPAIR", 2), ("autoscaler", "SCALE_OUT", 4), ("autoscaler", "SCALE_IN", 4),
+    ("people", "FREEZE", 1),
+)  # fmt: skip
+QUIETABLE = ("capacity", "instance_churn", "lag_warn", "cpu_high", "loss")
+Chance = random.Random
+
+
+def plan_of(seed: int, scenario: str = "admission") -> Plan:
+    """The plan of a seed."""
+    chance = Chance(f"{seed}/plan")
+    style = chance.random()
+    share = 0.0 if style < 0.1 else 0.5 if style < 0.55 else 1.0
+    events: list[Event] = list(_work(chance))
+    for fault in FAULTS:
+        mine = Chance(f"{seed}/plan/{fault.__name__}")
+        if mine.random() < share:
+            events.extend(fault(mine))
+    events.sort(key=lambda e: (e["at"], e["do"]))
+    shuffle = chance.choice((0.0, 0.2, 1.0))
+    quantum_s = chance.choice((0.0, 0.05))
+    return Plan(scenario, seed, HORIZON_S, HEAL_AT_S, shuffle, quantum_s, tuple(events))
+
+
+def _times(chance: Chance, every_s: float, start_s: float = 5.0) -> Iterator[float]:
+    at = start_s + chance.expovariate(1 / every_s)
+    while at < HEAL_AT_S:
+        yield round(at, 3)
+        at += chance.expovariate(1 / every_s)
+
+
+def _scope(chance: Chance, kind: str) -> str:
+    roll = chance.random()
+    if kind in {"RAMP", "FREEZE"} and roll < 0.4:
+        return "system" if kind == "FREEZE" and roll < 0.1 else f"pipeline/{chance.choice(sorted(PIPELINES))}"
+    if roll > 0.95:
+        pipeline = chance.choice(sorted(PIPELINES))
+        return f"stage/{pipeline}/{chance.choice(sorted(PIPELINES[pipeline]))}"
+    return f"group/{chance.choice(GROUPS)}"
+
+
+def _work(chance: Chance) -> Iterator[Event]:
+    every_s = chance.choice((40.0, 80.0, 160.0))
+    weights = [w for _, _, w in KINDS]
+    for number, at in enumerate(_times(chance, every_s, 40.0)):
+        process, kind, _ = chance.choices(KINDS, weights)[0]
+        event: dict[str, Any] = {
+            "at": at, "do": "work", "id": number, "process": process, "kind": kind, "scope": _scope(chance, kind),
+            "steps": chance.randint(1, 4), "step_s": round(chance.uniform(2, 60), 1),
+        }  # fmt: skip
+        if kind == "SCALE_OUT":
+            event["signal_age_s"] = chance.choice((1.0, 20.0, 59.0, 75.0, None))
+        if kind == "PROVISION":
+            event["creates"] = chance.random() < 0.5
+        if kind == "DRIFT_REPAIR":
+            event["security"] = chance.random() < 0.3
+        if kind in {"DEPLOY", "RAMP"} and chance.random() < 0.2:
+            event["override"] = "the new version is the fix"
+        if chance.random() < 0.4:
+            event["quiets"] = chance.sample(QUIETABLE, 2)
+        if kind == "FREEZE":
+            event |= {"ttl_s": round(chance.uniform(30, 300), 1), "steps": 0}
+        yield event
+        if kind == "FREEZE" and chance.random() < 0.3:
+            yield {"at": at + 20.0, "do": "lift", "scope": event["scope"]}
+        if chance.random() < 0.05:
+            yield {
+                "at": at, "do": "quiet", "id": number, "scope": f"group/{chance.choice(GROUPS)}",
+                "for_s": round(chance.uniform(10, 900), 1),
+            }  # fmt: skip
+
+
+def crashes(chance: Chance) -> Iterator[Event]:
+    """Processes die and come back."""
+    for at in _times(chance, 250.0):
+        yield {"at": at, "do": "crash", "process": chance.choice(PROCESSES), "for_s": round(chance.uniform(0.1, 90), 2)}
+
+
+def pauses(chance: Chance) -> Iterator[Event]:
+    """Processes stand still and go on unaware."""
+    for at in _times(chance, 250.0):
+        yield {"at": at, "do": "pause", "process": chance.choice(PROCESSES), "for_s": round(chance.uniform(1, 90), 2)}
+
+
+def partitions(chance: Chance) -> Iterator[Event]:
+    """Some see some others, one way or both ways."""
+    for at in _times(chance, 400.0):
+        lone = chance.choice(PROCESSES)
+        others = [p for p in PROCESSES if p != lone and chance.random() < 0.7]
+        ways = chance.choice(("to", "from", "both"))
+        links = [[lone, o] for o in others if ways != "from"] + [[o, lone] for o in others if ways != "to"]
+        if links:
+            yield {"at": at, "do": "network", "cut": True, "links": links, "for_s": round(chance.uniform(1, 120), 1)}
+
+
+def bad_weather(chance: Chance) -> Iterator[Event]:
+    """Messages are lost, late or doubled."""
+    links = [[a, b] for a in PROCESSES for b in PROCESSES if a != b and (a in REPLICAS) != (b in REPLICAS)]
+    for at in _times(chance, 300.0):
+        some = [link for link in links if chance.random() < 0.6]
+        given = {kind: round(chance.random() * 0.4, 3) for kind in ("lost", "late", "twice") if chance.random() < 0.6}
+        if some and given:
+            yield {"at": at, "do": "network", "links": some, "for_s": round(chance.uniform(20, 400), 1), **given}
+
+
+def clocks(chance: Chance) -> Iterator[Event]:
+    """Wall clocks jump; clocks run up to 2 % fast or slow."""
+    for at in _times(chance, 500.0):
+        yield {
+            "at": at, "do": "clock", "process": chance.choice(PROCESSES), "for_s": round(chance.uniform(30, 600), 1),
+            "step_s": round(chance.choice((0.0, 1.0, 1.0, 10.0)) * chance.uniform(-4, 4), 2),
+            "rate": round(chance.choice((1.0, chance.uniform(0.98, 1.02))), 4),
+        }  # fmt: skip
+
+
+def stores(chance: Chance) -> Iterator[Event]:
+    """Transactions fail, commit unheard, take long; a store is gone."""
+    for at in _times(chance, 250.0):
+        event: dict[str, Any] = {
+            "at": at, "do": "store", "store": chance.choice(("postgres", "postgres", "valkey")),
+            "for_s": round(chance.uniform(10, 300), 1),
+        }  # fmt: skip
+        if chance.random() < 0.2:
+            event |= {"down": True, "for_s": round(chance.uniform(1, 60), 1)}
+        else:
+            event |= {k: round(chance.random() * 0.3, 3) for k in ("failed", "unheard", "slow") if chance.random() < 0.6}
+        yield event
+
+
+def forgetting(chance: Chance) -> Iterator[Event]:
+    """Redis comes back empty."""
+    for at in _times(chance, 900.0):
+        yield {"at": at, "do": "forget_verdicts"}
+
+
+def illness(chance: Chance) -> Iterator[Event]:
+    """Groups fall ill; sources go blind."""
+    for at in _times(chance, 250.0):
+        blind = chance.random() < 0.35
+        how = chance.choice(("inventory", "cloud", "metrics", "broker") if blind else ("errors", "late", "silent", "backlog", "machine"))
+        yield {
+            "at": at, "do": "ill", "group": "" if blind else chance.choice(GROUPS), "how": how,
+            "for_s": round(chance.uniform(10, 300), 1),
+        }  # fmt: skip
+
+
+def slow_cloud(chance: Chance) -> Iterator[Event]:
+    """Calls to the cloud take as long as they may."""
+    for at in _times(chance, 600.0):
+        yield {"at": at, "do": "slow_cloud", "for_s": round(chance.uniform(30, 400), 1)}
+
+
+FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
+    crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud,
+)  # fmt: skip

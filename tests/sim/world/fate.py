@@ -1,0 +1,98 @@
+"""Stores that are far away and sometimes fail: every call takes time, may be refused, or succeeds and nobody hears.
+
+The state itself is that of the memory adapters; one call or one transaction happens at one instant.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.domain.errors import Unavailable
+from tests.sim.kernel.record import Record
+from tests.sim.kernel.streams import Streams
+
+LATENCY_S = 0.003
+SLOW_S_MAX = 8.0
+
+
+@dataclass(slots=True)
+class Trouble:
+    """An episode of a store: shares of calls; `down` refuses all."""
+
+    store: str
+    failed: float = 0.0  # rolled back, as after a serialization failure or a lost connection
+    unheard: float = 0.0  # committed, and the answer is lost
+    slow: float = 0.0
+    down: bool = False
+
+
+@dataclass
+class Troubles:
+    """What goes on now."""
+
+    now: list[Trouble] = field(default_factory=list)
+
+    def of(self, store: str) -> tuple[float, float, float, bool]:
+        """(failed, unheard, slow, down) of a store."""
+        mine = [t for t in self.now if t.store == store]
+        if not mine:
+            return 0.0, 0.0, 0.0, False
+        return (
+            max(t.failed for t in mine),
+            max(t.unheard for t in mine),
+            max(t.slow for t in mine),
+            any(t.down for t in mine),
+        )
+
+
+class Fate:
+    """One process' connection to one store."""
+
+    def __init__(self, store: str, process: str, streams: Streams, troubles: Troubles, record: Record) -> None:
+        self._store, self._troubles, self._record = store, troubles, record
+        self._stream: random.Random = streams.of(f"store/{store}/{process}")
+
+    async def before(self) -> bool:
+        """The way there; Unavailable when it does not get through. Gives whether the answer will be lost."""
+        roll_failed, roll_unheard, roll_slow = self._stream.random(), self._stream.random(), self._stream.random()
+        wait_s, slow_s = self._stream.expovariate(1 / LATENCY_S), self._stream.random() * SLOW_S_MAX
+        failed, unheard, slow, down = self._troubles.of(self._store)
+        if roll_slow < slow:
+            self._record.reach(f"store slow {self._store}")
+            wait_s += slow_s
+        await asyncio.sleep(wait_s)
+        if down or roll_failed < failed:
+            self._record.reach(f"store {'down' if down else 'failed'} {self._store}")
+            raise self._unavailable("no connection" if down else "rolled back")
+        return roll_unheard < unheard
+
+    async def after(self, unheard: bool) -> None:
+        """The way back."""
+        wait_s = self._stream.expovariate(1 / LATENCY_S)
+        await asyncio.sleep(wait_s)
+        if unheard:
+            self._record.reach(f"store unheard {self._store}")
+            raise self._unavailable("the answer was lost")
+
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(f"{self._store}: {why}", retry_after_s=1.0)
+
+
+class Remote:
+    """Any store port over a memory adapter: each verb is one call, which happens at one instant or not at all."""
+
+    def __init__(self, inner: Any, fate: Fate) -> None:
+        self._inner, self._fate = inner, fate
+
+    def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._inner, verb)
+
+        async def call(*given: Any, **named: Any) -> Any:
+            unheard = await self._fate.before()
+            answer = await method(*given, **named)
+            await self._fate.after(unheard)
+            return answer
+
+        return call
