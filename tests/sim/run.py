@@ -34,6 +34,7 @@ class Outcome:
     plan: Plan
     broke: str
     what: str
+    at_s: float
     digest: str
     steps: int
     messages: int
@@ -62,7 +63,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
             loop.run_forever()
             if loop.failure is None:
                 watch.tell("ended", world.end())
-            failure = loop.failure
+            failure, at_s = loop.failure, loop.time()
             digest, reached = record.digest, record.reached.copy()
             for process in world.processes.values():
                 lives.extend(process.lives)
@@ -71,7 +72,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
         asyncio.set_event_loop(None)
     broke = failure.invariant if isinstance(failure, Violated) else type(failure).__name__ if failure else ""
     what = str(failure) if failure else ""
-    return Outcome(plan, broke, what, digest, loop.steps, world.network.sent, reached, tuple(record.lines))
+    return Outcome(plan, broke, what, at_s, digest, loop.steps, world.network.sent, reached, tuple(record.lines))
 
 
 @contextmanager

@@ -139,7 +139,9 @@ def stores(chance: Chance) -> Iterator[Event]:
         if chance.random() < 0.2:
             event |= {"down": True, "for_s": round(chance.uniform(1, 60), 1)}
         else:
-            event |= {k: round(chance.random() * 0.3, 3) for k in ("failed", "unheard", "slow") if chance.random() < 0.6}
+            event |= {
+                k: round(chance.random() * 0.3, 3) for k in ("failed", "unheard", "slow") if chance.random() < 0.6
+            }
         yield event
 
 
@@ -153,7 +155,9 @@ def illness(chance: Chance) -> Iterator[Event]:
     """Groups fall ill; sources go blind."""
     for at in _times(chance, 250.0):
         blind = chance.random() < 0.35
-        how = chance.choice(("inventory", "cloud", "metrics", "broker") if blind else ("errors", "late", "silent", "backlog", "machine"))
+        how = chance.choice(
+            ("inventory", "cloud", "metrics", "broker") if blind else ("errors", "late", "silent", "backlog", "machine")
+        )
         yield {
             "at": at, "do": "ill", "group": "" if blind else chance.choice(GROUPS), "how": how,
             "for_s": round(chance.uniform(10, 300), 1),

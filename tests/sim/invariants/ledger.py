@@ -229,9 +229,9 @@ class NoStaleWrite(Invariant):
 
     def landed(self, write: Write, ledger: LedgerState, now: float) -> None:
         for a in ledger.live(now):
-            if a.token > write.token and excludes(a.kind.value, write.kind):
-                if meet(a.scope, write.scope, ledger.topology):
-                    self.broken(f"a write of {write.activity} ({write.kind}) lands while {a.kind} {a.id} is live")
+            newer = a.token > write.token and excludes(a.kind.value, write.kind)
+            if newer and meet(a.scope, write.scope, ledger.topology):
+                self.broken(f"a write of {write.activity} ({write.kind}) lands while {a.kind} {a.id} is live")
 
 
 class EndedByItsOwn(Invariant):

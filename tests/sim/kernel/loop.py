@@ -9,7 +9,7 @@ import heapq
 import random
 from asyncio import events
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 WIND_UP_ROUNDS_MAX = 50
@@ -39,14 +39,14 @@ class SimLoop(asyncio.BaseEventLoop):
     """`shuffle` is how often a random ready callback goes first instead of the oldest."""
 
     _ready: Any
-    _scheduled: list[asyncio.TimerHandle]
+    _scheduled: list[Any]
     _stopping: bool
 
     def __init__(self, order: random.Random, shuffle: float, steps_max: int = 3_000_000) -> None:
         super().__init__()
         self._now = 0.0
         self._chance, self._shuffle = order.random, shuffle
-        self.steps, self._steps_max = 0, steps_max
+        self.steps, self._steps_max, self._timers = 0, steps_max, 0
         self.failure: BaseException | None = None
         self._left_behind: list[asyncio.Task[Any]] = []
         self.set_exception_handler(self._failed)
@@ -54,6 +54,15 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Simulated seconds since the start."""
         return self._now
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As every loop's; of two timers of one instant the older goes first."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers += 1
+        heapq.heappush(self._scheduled, (when, self._timers, timer))
+        return timer
 
     def fail(self, failure: BaseException) -> None:
         """End the run; the first failure is the one that counts."""
@@ -66,14 +75,14 @@ class SimLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         ready, timers = self._ready, self._scheduled
         if not ready:
-            while timers and timers[0]._cancelled:  # type: ignore[attr-defined]
+            while timers and timers[0][2]._cancelled:
                 heapq.heappop(timers)
             if not timers:
                 self.fail(Stuck("nothing is ready and no timer is set"))
                 return
-            self._now = max(self._now, timers[0].when())
-        while timers and timers[0].when() <= self._now:
-            ready.append(heapq.heappop(timers))
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
         while ready and not self._stopping:
             pick = 0
             if self._shuffle and len(ready) > 1 and self._chance() < self._shuffle:
@@ -88,18 +97,15 @@ class SimLoop(asyncio.BaseEventLoop):
         if handle._cancelled:
             return
         life: Incarnation | None = handle._context.get(PROCESS)
-        if life is not None:
-            if life.dead:
-                return
-            if life.paused:
-                life.held.append(handle)
-                return
+        if life is not None and (life.dead or life.paused):
+            life.held.append(handle)
+            return
         self.steps += 1
         handle._run()
 
     def kill(self, life: Incarnation) -> None:
         """Nothing of it runs any more. Its tasks are kept, so that no garbage collector unwinds them in mid-run."""
-        life.dead, life.held = True, []
+        life.dead = True
         self._left_behind.extend(asyncio.all_tasks(self))
 
     def resume(self, life: Incarnation) -> None:

@@ -23,6 +23,7 @@ from workflows.policies import BEAT_S, LEASE_TTL_S
 
 WAIT_S_MAX: Mapping[str, float] = {"SCALE_OUT": 45.0, "SCALE_IN": 0.0}
 WAIT_S_MAX_DEFAULT = 600.0
+CALL_S_MAX = 15.0  # how long a call to the cloud may be on its way; admission waits out twice that
 HELD_S_MAX = 900.0  # parked for longer, an intention gives up
 GONE = (StaleLease, NotFound, Conflict)
 UnlessCancelled = Callable[[], bool]
@@ -44,6 +45,7 @@ class Intention:
     step_s: float
     given: Mapping[str, Any]
     done: int = 0
+    in_flight_until_s: float = 0.0  # by then the last call has landed, whoever made it and whatever became of them
     regained: int = 0
     outcome: str = ""
     request_ids: list[str] = field(default_factory=list)
@@ -85,10 +87,12 @@ class Hold:
                 return
             beats = asyncio.ensure_future(self._beat())
             while self._i.done < self._i.steps:
+                await self._settled()
                 await self._before_step()
                 self._write()
                 await self._work(self._i.step_s)
                 self._i.done += 1
+            await self._settled()
             await self._end(ActivityOutcome.DONE)
             self._finished("done")
         except Lost as lost:
@@ -111,10 +115,15 @@ class Hold:
             if self._ask is HolderAsk.STOP:
                 await self._regain()
 
+    async def _settled(self) -> None:
+        """Wait for the last call's deadline, also that of an attempt which a crash cut off: Temporal does so too."""
+        await asyncio.sleep(max(0.0, self._i.in_flight_until_s - self._outside.record.now()))
+
     def _write(self) -> None:
         """A call that changes the cloud, made only under a lease that outlives it."""
         if self._remaining_s() < MARGIN_S:
             return
+        self._i.in_flight_until_s = self._outside.record.now() + CALL_S_MAX
         kind, scope = self._i.kind, Scope.parse(self._i.scope)
         self._outside.writes(Write(self._i.holder, self._activity, self._token, kind, scope))
 
@@ -226,6 +235,7 @@ class Hold:
                 return
             self._parked = True
             if self._clock.monotonic() - began_s > HELD_S_MAX:
+                await self._settled()
                 await self._end(ActivityOutcome.FAILED)
                 raise Lost("held too long")
             pause_s = answer.retry_after_s if answer is not None else ASK_S_MIN

@@ -1,6 +1,5 @@
 """Two replicas of the Observer as shipped, and holders who ask them: the world of admission."""
 
-import asyncio
 import contextvars
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,7 +25,7 @@ from tests.sim.kernel.streams import Streams
 from tests.sim.plan import Event, Plan
 from tests.sim.world.certificates import certificate
 from tests.sim.world.fate import Fate, Remote, Trouble, Troubles
-from tests.sim.world.holder import Hold, Intention, Outside
+from tests.sim.world.holder import CALL_S_MAX, Hold, Intention, Outside
 from tests.sim.world.plant import Plant, PlantBroker, PlantInventory, PlantMembers, PlantSignals
 from tests.sim.world.stores import SimLedger, SimVerdicts, state_of
 
@@ -35,7 +34,6 @@ HOLDERS = ("deployer", "provisioner", "autoscaler", "people")
 IDENTITIES = ("service/deployer", "service/provisioner", "service/autoscaler", "service/admin-api")
 PIPELINES: Mapping[str, Mapping[str, str]] = {"p": {"first": "a", "second": "b"}, "q": {"only": "c"}}
 GROUPS = ("a", "b", "c", "lone")
-CALL_S_MAX = 15.0  # how long a call to the cloud may be on its way; admission waits out twice that
 IDENTITY = dict(zip(HOLDERS, IDENTITIES, strict=True))
 
 

@@ -77,9 +77,7 @@ class PlantMembers:
 
     def _fleet(self, group: str) -> FleetMembers:
         gone = 1 if self._plant.is_ill(group, "machine") else 0
-        members = (
-            Member(f"i-{group}-{n}", in_service=n >= gone, pending=n < gone) for n in range(self._plant.nodes)
-        )
+        members = (Member(f"i-{group}-{n}", in_service=n >= gone, pending=n < gone) for n in range(self._plant.nodes))
         return FleetMembers(group, f"{group}-r1", self._plant.nodes, tuple(members))
 
 
@@ -95,7 +93,9 @@ class PlantSignals:
         if plant.is_ill("", "metrics"):
             gone = Failed("HTTP 503")
             return Readings(at, gone, gone, gone, gone)
-        window = Windowed({g: self._lag(g) for g in plant.groups}, {(g, f"{g}-r1"): self._rates(g) for g in plant.groups})
+        window = Windowed(
+            {g: self._lag(g) for g in plant.groups}, {(g, f"{g}-r1"): self._rates(g) for g in plant.groups}
+        )
         silent = {g for g in plant.groups if plant.is_ill(g, "silent")}
         reporting = {g: {f"i-{g}-{n}": at - 3.0 for n in range(plant.nodes)} for g in plant.groups if g not in silent}
         return Readings(at, window, window, reporting)
@@ -118,7 +118,7 @@ class PlantBroker:
         """End and committed offsets."""
         at = self._plant.true_s()
         if self._plant.is_ill("", "broker"):
-            return BrokerReading(at, failed={g: "no answer" for g in inventory.groups})
+            return BrokerReading(at, failed=dict.fromkeys(inventory.groups, "no answer"))
         return BrokerReading(at, {g: self._offsets(g, at) for g in sorted(inventory.groups)})
 
     def _offsets(self, group: str, at: float) -> Offsets:

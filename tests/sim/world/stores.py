@@ -5,7 +5,6 @@ What a decision was made from is left on the RPC (`Call.seen`), so that invarian
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from services.observer.adapters.memory_ledger import MemoryLedger, MemoryTransaction
 from services.observer.adapters.memory_verdicts import MemoryVerdicts
@@ -133,5 +132,3 @@ class SimVerdicts:
         """See the port."""
         await self._fate.before()
         await self._inner.remove(scopes, epoch)
-
-

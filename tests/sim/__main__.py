@@ -1,0 +1,159 @@
+"""The simulator's command: `make sim`, `make sim SEED=n`, `make sim PLAN=file`, `make sim-mutants`."""
+
+import argparse
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sim.mutants.plant import NAME_OF_MUTANT, mutants
+from tests.sim.plan import Plan
+from tests.sim.run import Outcome, run
+from tests.sim.seeds import plan_of
+from tests.sim.shrink import Shrinker
+
+REGRESSIONS = Path(__file__).with_name("regressions")
+MUTANT_SEEDS = 1_000
+RED_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What is kept of one run of many."""
+
+    seed: int
+    broke: str
+    what: str
+    steps: int
+    reached: Counter[str]
+
+
+def brief(seed: int) -> Brief:
+    """Run one seed; for pools."""
+    o = run(plan_of(seed))
+    return Brief(seed, o.broke, o.what, o.steps, o.reached)
+
+
+def first_seed() -> int:
+    """From the commit, so that each one looks at new seeds."""
+    git = ["git", "rev-parse", "--short=7", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "0"
+    return int(commit, 16) * 1_000
+
+
+def many(first: int, count: int, workers: int) -> Iterator[Brief]:
+    """Outcomes as they come."""
+    seeds = range(first, first + count)
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(brief, seeds, chunksize=4)
+
+
+def sim(first: int, count: int, workers: int) -> int:
+    """Many seeds; 1 when one of them is red."""
+    began = time.monotonic()
+    reached: Counter[str] = Counter()
+    red: list[Brief] = []
+    done = 0
+    for b in many(first, count, workers):
+        done += 1
+        reached += b.reached
+        if b.broke:
+            red.append(b)
+            if len(red) <= RED_SHOWN:
+                print(f"red: {b.what}\n     make sim SEED={b.seed}", flush=True)
+    took = time.monotonic() - began
+    print(f"{done} seeds from {first}: {len(red)} red; {done / took:.1f} seeds (simulated hours) a second")
+    print("marks reached:")
+    for mark, times in sorted(reached.items()):
+        print(f"  {times:>9}  {mark}")
+    return 1 if red else 0
+
+
+def show(plan: Plan, *, shrink: bool) -> int:
+    """One plan with everything that happened; a red one is made small and kept."""
+    outcome = run(plan, keep=True)
+    _timeline(outcome)
+    if outcome.green or not shrink:
+        return 0 if outcome.green else 1
+    shrinker = Shrinker(outcome.broke)
+    small = shrinker.shrink(plan)
+    file = REGRESSIONS / f"{outcome.broke.lower()}-{plan.seed}.json"
+    file.write_text(small.to_json())
+    print(f"\nshrunk from {len(plan.events)} to {len(small.events)} events in {shrinker.runs} runs: {file}")
+    print(small.to_json())
+    return 1
+
+
+def _timeline(outcome: Outcome) -> None:
+    print("plan:")
+    for event in outcome.plan.events:
+        print(f"  {dict(event)}")
+    for scope in sorted({line.scope for line in outcome.lines}):
+        print(f"\n{scope or 'everywhere'}:")
+        for line in outcome.lines:
+            if line.scope == scope:
+                print(f"  {line.at_s:10.3f}  {line.who:<24} {line.text}")
+    verdict = outcome.what or "everything held"
+    print(f"\nseed={outcome.plan.seed} digest={outcome.digest} steps={outcome.steps}: {verdict}")
+
+
+def hunt(only: str, workers: int, seeds: int) -> int:
+    """Every planted bug must be found: 1 when one is not."""
+    missed = 0
+    for mutant in mutants():
+        if only and only != mutant.name:
+            continue
+        began = time.monotonic()
+        found = _first_red(mutant.name, workers, seeds)
+        if found is None:
+            missed += 1
+            print(f"NOT FOUND {mutant.name} in {seeds} seeds: {mutant.sentence}", flush=True)
+            continue
+        tried, b = found
+        took = time.monotonic() - began
+        print(f"{mutant.name:<32} {b.broke:<18} seed {b.seed:<5} {tried:>4} tried {took:5.1f} s", flush=True)
+    return 1 if missed else 0
+
+
+def _first_red(mutant: str, workers: int, seeds: int) -> tuple[int, Brief] | None:
+    os.environ[NAME_OF_MUTANT] = mutant
+    try:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for tried, b in enumerate(pool.imap_unordered(brief, range(seeds), chunksize=1), 1):
+                if b.broke:
+                    pool.terminate()
+                    return tried, b
+    finally:
+        del os.environ[NAME_OF_MUTANT]
+    return None
+
+
+def main() -> int:
+    """0: everything held."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("what", choices=("sim", "mutants"))
+    parser.add_argument("--seed", type=int, help="run one seed and show everything")
+    parser.add_argument("--plan", type=Path, help="run one plan file and show everything")
+    parser.add_argument("--seeds", type=int, default=0, help="how many (10,000; for mutants 1,000 each)")
+    parser.add_argument("--first", type=int, help="the first seed (from the commit)")
+    parser.add_argument("--mutant", default="", help="only this one")
+    parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    if given.what == "mutants":
+        return hunt(given.mutant, given.workers, given.seeds or MUTANT_SEEDS)
+    if given.seed is not None:
+        return show(plan_of(given.seed), shrink=not given.no_shrink)
+    if given.plan is not None:
+        return show(Plan.read(given.plan), shrink=False)
+    first = first_seed() if given.first is None else given.first
+    return sim(first, given.seeds or 10_000, given.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

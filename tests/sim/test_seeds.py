@@ -1,0 +1,85 @@
+"""The simulator in `make test`: seeds nobody has seen, every plan that ever broke something, and what they must reach."""
+
+import multiprocessing
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.sim.__main__ import Brief, brief, first_seed
+from tests.sim.invariants.base import Invariant, Violated, Watch
+from tests.sim.mutants.plant import mutants
+from tests.sim.plan import Plan
+from tests.sim.run import INVARIANTS, run
+from tests.sim.seeds import plan_of
+
+SEEDS = 60
+REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
+ALWAYS_REACHED = (
+    "crash observer-1",
+    "store unheard postgres",
+    "net lost",
+    "heartbeat park",
+    "heartbeat of a lost lease",
+)
+
+
+@pytest.mark.timeout(300)
+def test_new_seeds_hold() -> None:
+    first = first_seed()
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        briefs: list[Brief] = pool.map(brief, range(first, first + SEEDS), chunksize=5)
+    red = [f"{b.what}\n  make sim SEED={b.seed}" for b in briefs if b.broke]
+    assert not red, "\n".join(red)
+    reached: Counter[str] = Counter()
+    for b in briefs:
+        reached += b.reached
+    assert [mark for mark in ALWAYS_REACHED if not reached[mark]] == []
+
+
+@pytest.mark.parametrize("file", REGRESSIONS, ids=lambda f: f.stem)
+def test_what_broke_once_holds(file: Path) -> None:
+    outcome = run(Plan.read(file))
+    assert outcome.green, outcome.what
+
+
+def test_every_mutant_still_applies() -> None:
+    planted = mutants()
+    assert len({m.name for m in planted}) == len(planted) >= 30
+    for mutant in planted:
+        compile(mutant.source(), mutant.file, "exec")
+
+
+def test_a_plan_is_a_file_and_back(tmp_path: Path) -> None:
+    plan = plan_of(11)
+    file = tmp_path / "plan.json"
+    file.write_text(plan.to_json())
+    assert Plan.read(file) == plan
+
+
+def test_the_same_plan_gives_the_same_digest_and_another_one_another() -> None:
+    assert run(plan_of(5)).digest == run(plan_of(5), keep=True).digest != run(plan_of(6)).digest
+
+
+def test_every_invariant_has_a_sentence_a_name_of_its_own_and_a_hook() -> None:
+    assert len({make.__name__ for make in INVARIANTS}) == len(INVARIANTS)
+    for make in INVARIANTS:
+        assert len(make.sentence) > 20, make
+        assert set(vars(make)) & {"committed", "answered", "heard", "writes", "landed", "judged", "ended"}, make
+
+
+def test_the_first_invariant_that_breaks_ends_the_run() -> None:
+    class Never(Invariant):
+        sentence = "It never holds, whatever happens."
+
+        def judged(self, before: object, after: object) -> None:
+            self.broken("as always")
+
+    failures: list[BaseException] = []
+    from tests.sim.kernel.record import Record
+
+    watch = Watch([Never(Record(lambda: 1.5))], failures.append)
+    watch.tell("ended", None)
+    watch.tell("judged", {}, {})
+    assert [type(f) for f in failures] == [Violated]
+    assert str(failures[0]) == "Never at 1.500 s: as always"
