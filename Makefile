@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := $(wildcard headrace services workflows shared dataplane localcloud tools benchmarks tests examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock proto openapi aws-behaviour check test test-demo test-faults demo up down status bench format clean
+.PHONY: help setup lock proto openapi aws-behaviour check test sim sim-mutants test-demo test-faults demo up down status bench format clean
 
 help:  ## say what every target does
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -39,6 +39,12 @@ test: check  ## the whole test command: all checks, every test two files at a ti
 
 test-faults: setup  ## every workflow with every step failed once, cancelled and repeated, on the real server: half an hour
 	$(BIN)/pytest -o addopts="-ra --strict-markers --import-mode=importlib -p tests.loopback_only" tests/workflows/test_faults.py
+
+sim: setup  ## the simulator: 10,000 new seeds; SEED=n or PLAN=file shows one with everything that happened
+	@$(BIN)/python -m tests.sim sim $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN)) $(if $(SEEDS),--seeds $(SEEDS))
+
+sim-mutants: setup  ## plant every known bug and see that the simulator finds it; MUTANT=name for one
+	@$(BIN)/python -m tests.sim mutants $(if $(MUTANT),--mutant $(MUTANT))
 
 test-demo: setup  ## the system test: the demo, and every outcome it must see
 	$(BIN)/pytest -m demo -o faulthandler_timeout=700 tests/system

@@ -1,6 +1,7 @@
 """One plan, one run, one verdict; the same plan and code give the same digest."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from tests.sim.kernel.streams import Streams
 from tests.sim.plan import Plan
 from tests.sim.world.observer_world import ObserverWorld, prepared
 
+gc.freeze()  # what was imported stays; it need not be looked at after every run
 INVARIANTS: tuple[type[Invariant], ...] = (
     ledger.OneHolder, ledger.TokenGrows, ledger.AdmissionMatrix, ledger.UnknownHolds, ledger.RedisLossCloses,
     ledger.SignalFresh, ledger.BacklogHolds, ledger.Quarantine, ledger.ConcurrencyCap, ledger.LeaseLapses,
@@ -56,6 +58,8 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
     world = ObserverWorld(plan, loop, record, watch)
     lives: list[Incarnation] = []
     asyncio.set_event_loop(loop)
+    gc.collect()
+    gc.disable()  # what is unwound in mid-run would be unwound by chance; it is also a fifth of the time
     try:
         with _logs_into(record), sealed(loop.fail):
             world.start()
@@ -69,6 +73,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
                 lives.extend(process.lives)
             loop.wind_up(lives)
     finally:
+        gc.enable()
         asyncio.set_event_loop(None)
     broke = failure.invariant if isinstance(failure, Violated) else type(failure).__name__ if failure else ""
     what = str(failure) if failure else ""

@@ -34,8 +34,7 @@ class Shrinker:
         plan = self._shortened(plan, outcome)
         plan = plan.with_events(tuple(self._minimal(plan.events, lambda e: self.still(plan.with_events(tuple(e))))))
         plan = self._milder(plan)
-        for change in ({"shuffle": 0.0}, {"quantum_s": 0.0}):
-            tamer = replace(plan, **change)
+        for tamer in (replace(plan, shuffle=0.0), replace(plan, shuffle=0.0, quantum_s=0.0)):
             if tamer != plan and self.still(tamer):
                 plan = tamer
         return replace(plan, breaks=self.breaks)

@@ -53,7 +53,8 @@ def groups_of(scope: Scope, topology: Topology) -> set[str]:
         case [_, pipeline, stage]:
             group = topology.pipelines.get(pipeline, {}).get(stage)
             return {group} if group else set()
-    raise AssertionError(scope)
+        case _:
+            raise AssertionError(scope)
 
 
 def pipelines_of(scope: Scope, topology: Topology) -> set[str]:
@@ -65,7 +66,8 @@ def pipelines_of(scope: Scope, topology: Topology) -> set[str]:
             return {p for p, stages in topology.pipelines.items() if name in stages.values()}
         case [_, pipeline, *_]:
             return {pipeline}
-    raise AssertionError(scope)
+        case _:
+            raise AssertionError(scope)
 
 
 def meet(one: Scope, other: Scope, topology: Topology) -> bool:

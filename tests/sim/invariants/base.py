@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from services.observer.domain.activities import Activity, Waiting
@@ -35,7 +36,7 @@ class LedgerState:
         return sorted((a for a in self.activities.values() if a.live(now)), key=lambda a: a.token)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is new and what differs is worked out once, for all that ask
 class Commit:
     """One committed change of the ledger; `call` is the RPC that made it, if one did."""
 
@@ -44,12 +45,12 @@ class Commit:
     after: LedgerState
     call: Call | None
 
-    @property
+    @cached_property
     def granted(self) -> list[Activity]:
         """New activities."""
         return [a for i, a in self.after.activities.items() if i not in self.before.activities]
 
-    @property
+    @cached_property
     def changed(self) -> list[tuple[Activity, Activity]]:
         """(before, after) of activities that are different now."""
         known = self.before.activities

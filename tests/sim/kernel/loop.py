@@ -55,7 +55,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Simulated seconds since the start."""
         return self._now
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As every loop's; of two timers of one instant the older goes first."""

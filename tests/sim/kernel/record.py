@@ -24,7 +24,7 @@ class Record:
     keep: bool = False
     lines: list[Line] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
-    _hash: "hashlib._Hash" = field(default_factory=lambda: hashlib.blake2b(digest_size=8))
+    _hash: "hashlib.blake2b" = field(default_factory=lambda: hashlib.blake2b(digest_size=8))
 
     def say(self, who: str, text: str, scope: str = "") -> None:
         """Something that two runs of one plan must have in common."""

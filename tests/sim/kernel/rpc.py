@@ -36,7 +36,7 @@ CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 Answered = Callable[[Call, Any], None]
 
 
-class _Details(grpc.HandlerCallDetails):  # type: ignore[misc]
+class _Details(grpc.HandlerCallDetails):
     def __init__(self, method: str) -> None:
         self.method, self.invocation_metadata = method, ()
 

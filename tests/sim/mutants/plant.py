@@ -60,7 +60,7 @@ class _Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != self._mutant.module:
             return None
-        return importlib.util.spec_from_file_location(fullname, ROOT / self._mutant.file, loader=self)  # type: ignore[arg-type]  a loader all the same
+        return importlib.util.spec_from_loader(fullname, self, origin=str(ROOT / self._mutant.file))
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return None

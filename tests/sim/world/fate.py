@@ -68,10 +68,13 @@ class Fate:
             raise self._unavailable("no connection" if down else "rolled back")
         return roll_unheard < unheard
 
-    async def after(self, unheard: bool) -> None:
-        """The way back."""
-        wait_s = self._stream.expovariate(1 / LATENCY_S)
-        await asyncio.sleep(wait_s)
+    async def back(self, *, unheard: bool) -> None:
+        """The way back of something that others may see meanwhile."""
+        await asyncio.sleep(self._stream.expovariate(1 / LATENCY_S))
+        self.heard(unheard=unheard)
+
+    def heard(self, *, unheard: bool) -> None:
+        """Unavailable when the answer is lost."""
         if unheard:
             self._record.reach(f"store unheard {self._store}")
             raise self._unavailable("the answer was lost")
@@ -92,7 +95,7 @@ class Remote:
         async def call(*given: Any, **named: Any) -> Any:
             unheard = await self._fate.before()
             answer = await method(*given, **named)
-            await self._fate.after(unheard)
+            self._fate.heard(unheard=unheard)
             return answer
 
         return call

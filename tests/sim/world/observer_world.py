@@ -90,7 +90,8 @@ class ObserverWorld:
         clock = self.processes[name].clock
         service = build(self.settings.model_copy(update={"listen": name}), self._adapters(name, str(life)))
         server = SimServer(ALLOWED)
-        service.api.add_to(server)  # type: ignore[arg-type]  as much of a server as registering needs
+        registering: Any = server  # as much of a server as registering needs
+        service.api.add_to(registering)
         await server.open()
         self.board.servers[name] = server
         await Loop("tick", self.settings.tick_s, clock, service.observing.tick).start()

@@ -50,7 +50,7 @@ class SimLedger:
         async with self._inner.admission(scope, request=request, activity=activity, kind=kind) as tx:
             yield tx
         self._committed(before, tx.now)
-        await self._fate.after(unheard)
+        await self._fate.back(unheard=unheard)
 
     def _committed(self, before: LedgerState, now: float) -> None:
         after, call = state_of(self._inner), CALL.get()
@@ -78,7 +78,7 @@ class SimLedger:
         before, now = state_of(self._inner), self._inner._now()
         ended = await self._inner.sweep(kept_s, waiting_s)
         self._committed(before, now)
-        await self._fate.after(unheard)
+        await self._fate.back(unheard=unheard)
         return ended
 
     async def activities(
@@ -125,7 +125,7 @@ class SimVerdicts:
         before = dict(self._inner._kept)
         kept = await self._inner.write(verdicts)
         self._tell("judged", before, self._inner._kept)
-        await self._fate.after(unheard)
+        await self._fate.back(unheard=unheard)
         return kept
 
     async def remove(self, scopes: Sequence[Scope], epoch: int) -> None:
