@@ -1,17 +1,14 @@
 """The simulator's command: `make sim`, `make sim SEED=n`, `make sim PLAN=file`, `make sim-mutants`."""
 
 import argparse
-import multiprocessing
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sim.mutants.plant import NAME_OF_MUTANT, mutants
+from tests.sim.many import Brief, first_red, first_seed, many
+from tests.sim.mutants.plant import mutants
 from tests.sim.plan import Plan
 from tests.sim.run import Outcome, run
 from tests.sim.seeds import plan_of
@@ -20,37 +17,6 @@ from tests.sim.shrink import Shrinker
 REGRESSIONS = Path(__file__).with_name("regressions")
 MUTANT_SEEDS = 1_000
 RED_SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What is kept of one run of many."""
-
-    seed: int
-    broke: str
-    what: str
-    steps: int
-    reached: Counter[str]
-
-
-def brief(seed: int) -> Brief:
-    """Run one seed; for pools."""
-    o = run(plan_of(seed))
-    return Brief(seed, o.broke, o.what, o.steps, o.reached)
-
-
-def first_seed() -> int:
-    """From the commit, so that each one looks at new seeds."""
-    git = ["git", "rev-parse", "--short=7", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "0"
-    return int(commit, 16) * 1_000
-
-
-def many(first: int, count: int, workers: int) -> Iterator[Brief]:
-    """Outcomes as they come."""
-    seeds = range(first, first + count)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(brief, seeds, chunksize=4)
 
 
 def sim(first: int, count: int, workers: int) -> int:
@@ -109,7 +75,7 @@ def hunt(only: str, workers: int, seeds: int) -> int:
         if only and only != mutant.name:
             continue
         began = time.monotonic()
-        found = _first_red(mutant.name, workers, seeds)
+        found = first_red(mutant.name, workers, seeds)
         if found is None:
             missed += 1
             print(f"NOT FOUND {mutant.name} in {seeds} seeds: {mutant.sentence}", flush=True)
@@ -118,19 +84,6 @@ def hunt(only: str, workers: int, seeds: int) -> int:
         took = time.monotonic() - began
         print(f"{mutant.name:<32} {b.broke:<18} seed {b.seed:<5} {tried:>4} tried {took:5.1f} s", flush=True)
     return 1 if missed else 0
-
-
-def _first_red(mutant: str, workers: int, seeds: int) -> tuple[int, Brief] | None:
-    os.environ[NAME_OF_MUTANT] = mutant
-    try:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            for tried, b in enumerate(pool.imap_unordered(brief, range(seeds), chunksize=1), 1):
-                if b.broke:
-                    pool.terminate()
-                    return tried, b
-    finally:
-        del os.environ[NAME_OF_MUTANT]
-    return None
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.__main__ import Brief, brief, first_seed
 from tests.sim.invariants.base import Invariant, Violated, Watch
+from tests.sim.many import Brief, brief, first_seed
 from tests.sim.mutants.plant import mutants
 from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
