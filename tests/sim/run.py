@@ -66,7 +66,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
             loop.call_at(plan.horizon_s, loop.stop)
             loop.run_forever()
             if loop.failure is None:
-                watch.tell("ended", world.end())
+                world.finish()
             failure, at_s = loop.failure, loop.time()
             digest, reached = record.digest, record.reached.copy()
             for process in world.processes.values():

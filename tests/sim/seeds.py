@@ -16,7 +16,7 @@ PROCESSES = (*REPLICAS, *HOLDERS)
 KINDS = (
     ("deployer", "DEPLOY", 5), ("deployer", "ROLLBACK", 2), ("provisioner", "RAMP", 2), ("provisioner", "PROVISION", 2),
     ("provisioner", "DRIFT_REPAIR", 2), ("autoscaler", "SCALE_OUT", 4), ("autoscaler", "SCALE_IN", 4),
-    ("people", "FREEZE", 1),
+    ("people", "FREEZE", 3),
 )  # fmt: skip
 QUIETABLE = ("capacity", "instance_churn", "lag_warn", "cpu_high", "loss")
 Chance = random.Random

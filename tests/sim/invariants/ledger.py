@@ -212,7 +212,18 @@ class SameAnswer(Invariant):
 class LeaseBelief(Invariant):
     """A holder counts down from before it asked."""
 
-    sentence = "Whoever believes that it may write still holds its lease, by the store's time."
+    sentence = "Nobody is told of more lease than it has, and whoever believes that it may write holds one."
+
+    def answered(self, call: Call, response: Any) -> None:
+        method = call.method.rpartition("/")[2]
+        if method not in {"Begin", "Heartbeat"} or "ledger" not in call.seen:
+            return
+        state, now = call.seen["ledger"]
+        holder = response.lease if method == "Begin" else call.request
+        a = state.activities.get(holder.activity_id)
+        left_s = a.expires_at - now if a is not None and a.live(now) else 0.0
+        if response.lease_ttl_s > left_s + 0.01:
+            self.broken(f"{holder.activity_id} was told of {response.lease_ttl_s:.1f} s and has {left_s:.1f} s left")
 
     def writes(self, write: Write, ledger: LedgerState, now: float) -> None:
         a = ledger.activities.get(write.activity)

@@ -1,6 +1,7 @@
 """Two replicas of the Observer as shipped, and holders who ask them: the world of admission."""
 
 import contextvars
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from shared.clients.observer import ObserverClient
 from shared.domain.errors import HeadraceError
 from shared.service import Loop
 from tests.sim.invariants.base import End, Watch, Write
-from tests.sim.kernel.clock import EPOCH_S, SimIds
+from tests.sim.kernel.clock import EPOCH_S, SimClock, SimIds
 from tests.sim.kernel.loop import Incarnation, SimLoop
 from tests.sim.kernel.network import Network, Weather
 from tests.sim.kernel.processes import Process
@@ -109,12 +110,14 @@ class ObserverWorld:
             history=history,
             leadership=leadership,
             audits=audits,
-            sources=Sources(
-                PlantInventory(self.plant), PlantMembers(self.plant), PlantSignals(self.plant), PlantBroker(self.plant)
-            ),
+            sources=self._sources(),
             clock=clock,
             ids=SimIds(life, clock),
         )
+
+    def _sources(self) -> Sources:
+        plant = self.plant
+        return Sources(PlantInventory(plant), PlantMembers(plant), PlantSignals(plant), PlantBroker(plant))
 
     def _fate(self, store: str, process: str) -> Fate:
         return Fate(store, process, self.streams, self.troubles, self.record)
@@ -125,11 +128,14 @@ class ObserverWorld:
                 self._carry_out(life.name, intention)
 
     def _carry_out(self, name: str, intention: Intention) -> None:
-        process = self.processes[name]
+        hold = Hold(intention, *self._holding(name))
+        self.processes[name].spawn(hold.carry_out())
+
+    def _holding(self, name: str) -> tuple[ObserverClient, SimClock, random.Random, Outside]:
+        """What a holder in that process works with."""
         outside = Outside(self._writes, self._heard, self.record, self.loop.fail)
         channel: Any = self.board.channel(name, IDENTITY[name], self._replicas(name))
-        hold = Hold(intention, ObserverClient(channel), process.clock, self._chances[name], outside)
-        process.spawn(hold.carry_out())
+        return ObserverClient(channel), self.processes[name].clock, self._chances[name], outside
 
     def _replicas(self, name: str) -> tuple[str, ...]:
         """Each caller has its own order of trying."""
@@ -156,11 +162,11 @@ class ObserverWorld:
     def _landed(self, write: Write) -> None:
         self.watch.tell("landed", write, state_of(self.ledger), self._store_s())
 
-    def end(self) -> End:
-        """How things stand."""
+    def finish(self) -> None:
+        """The run is over: say how things stand."""
         unfinished = [str(i) for i in self.intentions if not i.outcome]
         healed_s = self.plan.horizon_s - self.plan.heal_at_s
-        return End(self._store_s(), state_of(self.ledger), unfinished, healed_s)
+        self.watch.tell("ended", End(self._store_s(), state_of(self.ledger), unfinished, healed_s))
 
     # ------------------------------------------------------------------------------------------------- what is done
 
