@@ -13,7 +13,7 @@ from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
 from tests.sim.seeds import plan_of
 
-SEEDS = 60
+SEEDS = 40
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 ALWAYS_REACHED = (
     "crash observer-1",

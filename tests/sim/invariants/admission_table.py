@@ -122,12 +122,12 @@ def judged_scopes(scope: Scope, topology: Topology) -> set[str]:
     return found
 
 
-def needed(new: Activity, topology: Topology) -> tuple[set[str], tuple[str, ...]]:
-    """Scopes whose verdicts the kind needs, and the states that will do."""
+def needed(new: Activity, topology: Topology, *, overridden: bool) -> tuple[set[str], tuple[str, ...]]:
+    """Scopes whose verdicts the kind needs, and the states that will do; `overridden`: a person gave a reason."""
     kind = new.kind.value
     if kind in {"ROLLBACK", "FREEZE", "SCALE_OUT"} or (kind == "DRIFT_REPAIR" and new.security):
         return set(), ()
-    if kind in {"DEPLOY", "RAMP"} and new.override_reason:
+    if kind in {"DEPLOY", "RAMP"} and overridden:
         return set(), ()
     if kind == "PROVISION" and new.creates:
         return {"system"}, (*GOOD, "DEGRADED")
@@ -135,9 +135,9 @@ def needed(new: Activity, topology: Topology) -> tuple[set[str], tuple[str, ...]
     return scopes if kind == "SCALE_IN" else scopes | {"system"}, GOOD
 
 
-def bad_verdict(new: Activity, topology: Topology, read: Mapping[Any, Verdict], now: float) -> str:
+def bad_verdict(new: Activity, topology: Topology, read: Mapping[Any, Verdict], now: float, *, overridden: bool) -> str:
     """Why the verdicts that were read do not allow the grant; empty when they do."""
-    scopes, allowed = needed(new, topology)
+    scopes, allowed = needed(new, topology, overridden=overridden)
     known = {str(s): v for s, v in read.items()}
     for scope in sorted(scopes):
         verdict = known.get(scope)

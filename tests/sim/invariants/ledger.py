@@ -12,6 +12,11 @@ SWEEPS_S = 120.0  # by then one of two replicas has swept, however they took tur
 DEPLOYMENTS_SHARE = 0.05
 
 
+def overridden(commit: Commit) -> bool:
+    """Whether the request itself, not what became of it, names a person's reason to pass the verdicts."""
+    return commit.call is not None and bool(getattr(commit.call.request, "override_reason", ""))
+
+
 class OneHolder(Invariant):
     """Two activities that exclude each other are never both live on one scope."""
 
@@ -69,7 +74,7 @@ class UnknownHolds(Invariant):
     def committed(self, commit: Commit) -> None:
         for new in commit.granted:
             read = commit.call.seen.get("verdicts", {}) if commit.call else {}
-            why = bad_verdict(new, commit.before.topology, read, commit.now)
+            why = bad_verdict(new, commit.before.topology, read, commit.now, overridden=overridden(commit))
             if why:
                 self.broken(f"{new.kind} {new.id} on {new.scope}: {why}")
 
@@ -83,7 +88,7 @@ class RedisLossCloses(Invariant):
         if commit.call is None or not commit.call.seen.get("verdicts failed"):
             return
         for new in commit.granted:
-            if needed(new, commit.before.topology)[0]:
+            if needed(new, commit.before.topology, overridden=overridden(commit))[0]:
                 self.broken(f"{new.kind} {new.id} on {new.scope} was granted without any verdict")
 
 
