@@ -24,6 +24,7 @@ from shared.grpc.identity import peer_identity
 ALLOWED = ("service/*", "node/*")
 CALLS_MAX = 32  # at once; users' server turns away what its workers cannot take
 THREADS_BESIDE = 8  # for refusals, health and reflection
+REFUSED_MAX = 64  # calls that are being refused; what is more the library closes itself, without a push-back
 PUSH_BACK = ("grpc-retry-pushback-ms", "100")  # gRPC proposal A6: the caller's balancer leaves this node alone so long
 DEADLINE_S_MAX = 60.0
 GRACE_S = 15.0
@@ -43,7 +44,7 @@ class TransformFront:
         threads = CALLS_MAX + THREADS_BESIDE
         self._server = grpc.server(
             futures.ThreadPoolExecutor(threads, thread_name_prefix="transform"),
-            maximum_concurrent_rpcs=threads,
+            maximum_concurrent_rpcs=threads + REFUSED_MAX,
             options=[*options, ("grpc.so_reuseport", 0)],
         )
         handlers = {m: grpc.unary_unary_rpc_method_handler(self._handing_on(m, users)) for m in METHODS}

@@ -1,4 +1,4 @@
-"""One node of a transform group as a process: users' server behind the TCP front. Prints its port; ends with its input.
+"""One node of a transform group as a process: users' server behind the TCP front. Prints its port and socket; ends with its input.
 
 Arguments: a folder with the code, a folder with the identity. SIGTERM drains it.
 """
@@ -27,7 +27,7 @@ def main() -> None:
         users.start()
         front = TransformFront("127.0.0.1:0", NodeState(identity), open_socket(socket))
         front.start()
-        print(front.port, flush=True)  # noqa: T201  the test reads it
+        print(front.port, socket, flush=True)  # noqa: T201  the test reads it
         ended = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
         threading.Thread(target=await_end_of_input, args=(ended,), daemon=True).start()

@@ -37,6 +37,7 @@ class Node:
 
     def __init__(self, folder: Path, name: str, authority: DevelopmentAuthority, workers: int = 2) -> None:
         self.name = name
+        self.socket = Path()
         self.code = folder / name
         self.code.mkdir()
         (self.code / "users.py").write_text(CODE)
@@ -49,11 +50,12 @@ class Node:
         )
 
     def address(self) -> str:
-        """Once it serves."""
+        """Once it serves; `socket` is that of its users' server."""
         assert self.process.stdout
-        port = self.process.stdout.readline().strip()
-        assert port, f"node {self.name} did not start"
-        return f"127.0.0.1:{port}"
+        said = self.process.stdout.readline().split()
+        assert said, f"node {self.name} did not start"
+        self.socket = Path(said[1])
+        return f"127.0.0.1:{said[0]}"
 
     def slow(self, seconds: float) -> None:
         """From now on each event takes so long."""

@@ -1,15 +1,16 @@
 """How slow a member is just now: a moving average that rises fast and falls slowly.
 
-A member that turns slow must lose traffic within a few answers; one slow answer among many must not empty it. So an
-answer slower than the estimate moves it by `RISE` of the difference at once, whatever the time since the last one; a
-faster answer moves it by `1 - exp(-elapsed / FALL_S)`. Without answers the estimate falls the same way, so that nobody
-is kept away for ever. After Finagle's peak EWMA (com.twitter.finagle.loadbalancer.PeakEwma), which jumps to the peak.
+A member that turns slow must lose traffic within a few answers. So an answer slower than the estimate moves it by `RISE`
+of the difference at once, whatever the time since the last one; a faster answer moves it by `1 - exp(-elapsed / FALL_S)`.
+Without answers the estimate falls too, by `IDLE_FALL_S`, so that nobody is kept away for ever; slower, because each time
+it has fallen too far costs somebody a slow call. After Finagle's peak EWMA (com.twitter.finagle.loadbalancer.PeakEwma), which jumps to the peak.
 """
 
 import math
 
-RISE = 0.5
+RISE = 0.8
 FALL_S = 5.0
+IDLE_FALL_S = 20.0
 FAILURE_FACTOR = 2.0  # a failure counts as an answer twice as slow as thought: failing fast must not attract calls
 FAILURE_S_MIN, FAILURE_S_MAX = 0.01, 5.0
 
@@ -48,8 +49,8 @@ class Latency:
         >>> latency.observe(0.010, now=0.0)
         >>> latency.observe(0.100, now=0.1)
         >>> round(latency.estimate_s(0.1), 3), round(latency.estimate_s(5.1), 3)
-        (0.055, 0.02)
+        (0.082, 0.064)
         """
         if self._estimate_s is None:
             return None
-        return self._estimate_s * math.exp((self._at - now) / FALL_S)
+        return self._estimate_s * math.exp((self._at - now) / IDLE_FALL_S)
