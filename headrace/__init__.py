@@ -44,6 +44,7 @@ from headrace.scaling import (
     ProvisionedScaling,
     Slo,
 )
+from headrace.serving import FeatureServing, GroupCall, OnlineStore, PushIngest
 
 __all__ = [
     "Autoscaling",
@@ -55,6 +56,8 @@ __all__ = [
     "Edge",
     "Environment",
     "FeatureServerGroup",
+    "FeatureServing",
+    "GroupCall",
     "HeadraceObject",
     "HttpIngest",
     "HttpSink",
@@ -64,8 +67,10 @@ __all__ = [
     "Loaded",
     "MetricTarget",
     "Normalize",
+    "OnlineStore",
     "Pipeline",
     "ProvisionedScaling",
+    "PushIngest",
     "Ramp",
     "RetryPolicy",
     "Rolling",

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from headrace.declaring import HeadraceObject, Name, name_of
 from headrace.rollouts import Rolling, Rollout
 from headrace.scaling import Autoscaling, ProvisionedScaling, Slo
+from headrace.serving import GroupServing
 
 Scaling = Annotated[ProvisionedScaling | Autoscaling, Field(discriminator="type")]
 SHA256_HEX = 64
@@ -27,6 +28,7 @@ class ServerGroup(HeadraceObject):
     rollout: Rollout = Rolling()
     slo: Slo = Slo()
     variables: dict[str, str] = Field(default_factory=dict, max_length=64)
+    serving: GroupServing | None = None
 
     @model_validator(mode="after")
     def _code_needs_environment(self) -> Self:
@@ -50,13 +52,13 @@ class TransformServerGroup(ServerGroup):
 
 
 class FeatureServerGroup(ServerGroup):
-    """Serves features."""
+    """Serves features: `serving=FeatureServing(...)`."""
 
     kind: Literal["feature"] = "feature"
 
 
 class IngestServerGroup(ServerGroup):
-    """Takes events in over HTTP."""
+    """Takes events in over HTTP: for a pipeline's ingest stage, or by itself with `serving=PushIngest(...)`."""
 
     kind: Literal["ingest"] = "ingest"
 

@@ -39,10 +39,15 @@ class Normalize(Declared):
 
 
 class Transform(Declared):
-    """Users' code; `function` is the name it was declared under."""
+    """Users' code; `function` is the name it was declared under.
+
+    Without `group` the stage's own nodes run it; with it (an object or its name) those of that transform group do, and
+    the stage's own group is a `StageServerGroup`.
+    """
 
     type: Literal["transform"] = "transform"
     function: str = "transform"
+    group: Annotated[Name | None, BeforeValidator(name_of)] = None
     batch_max: int = Field(default=200, ge=1, le=5000)
     timeout_s: Annotated[Seconds, Field(gt=0)] = 10.0
 

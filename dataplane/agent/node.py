@@ -30,6 +30,8 @@ from dataplane.agent.transform_front import TransformFront
 from dataplane.agent.users_guard import MIB, Allowed
 from dataplane.agent.users_metrics import users_lines
 from dataplane.agent.users_process import UsersProcess, place_for_users
+from dataplane.client.settings import ClientSettings
+from dataplane.client.threads import GroupClient
 from dataplane.stages.http_server import JSON, NodeHttpServer
 from dataplane.stages.ingest import Answer
 from dataplane.stages.measures import Measures
@@ -43,7 +45,7 @@ READY_S_MAX = 120.0
 RETRY_FIRST_S, RETRY_S_MAX = 0.3, 5.0
 READY_POLL_S = 0.1
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
-EVENTS_PATH = "/v1/events"
+EDGE_KINDS = ("ingest", "feature")
 LOG = structlog.get_logger()
 Found = TypeVar("Found")
 
@@ -104,10 +106,12 @@ class Node:
         control = user_data.control
         self._reporter = AuditReporter(control.observer, self._state, self.instance, secrets.token_hex(4))
         self._serving = Serving(self.instance, self._measures, self._reporter)
+        state, zone = self._state.folder, self._patiently(self._metadata.zone, deadline)
+        self._serving.use_groups(lambda g: GroupClient(ClientSettings(g, control.routes, state, state, zone)))
         if user_data.bundle:
             self._enter("fetching the bundle")
             self._start_users(user_data, deadline)
-        if orders.assignment.group.kind == "ingest":
+        if orders.assignment.group.kind in EDGE_KINDS:
             edge = NodeHttpServer(address, PORT_SERVE, lambda _: None, self._answer_post)
             edge.start()
             self._servers.append(edge)
@@ -295,4 +299,4 @@ class Node:
         return None
 
     def _answer_post(self, path: str, body: bytes, content_type: str) -> Answer | None:
-        return self._serving.submit(body, content_type) if path == EVENTS_PATH and self._serving else None
+        return self._serving.submit(path, body, content_type) if self._serving else None

@@ -10,8 +10,11 @@ from typing import Protocol
 
 import structlog
 
+from dataplane.agent.group_servers import PATHS, CallGroup, GroupServer, make_server
 from dataplane.agent.node_state import Orders
+from dataplane.client.threads import GroupClient
 from dataplane.stages.audits import AuditBook
+from dataplane.stages.calling_groups import TransformingByGroup
 from dataplane.stages.events import Work
 from dataplane.stages.ingest import Answer, Ingest
 from dataplane.stages.measures import Measures
@@ -22,6 +25,7 @@ from dataplane.stages.transmitting import Transmitting, topics_of
 from shared.contracts.objects import HttpIngest, Normalize, Stage, Transform, Transmit
 from shared.domain.errors import Defect
 
+EVENTS_PATH = "/v1/events"
 LOG = structlog.get_logger()
 
 
@@ -48,12 +52,15 @@ class _Running:
     of: str
     ingest: Ingest | None = None
     loop: StageLoop | None = None
+    server: GroupServer | None = None
 
     def stop(self) -> None:
         if self.loop:
             self.loop.stop()
         if self.ingest:
             self.ingest.stop()
+        if self.server:
+            self.server.stop()
 
 
 class Serving:
@@ -67,12 +74,17 @@ class Serving:
         self._lock = threading.Lock()
         self._orders: Orders | None = None
         self._socket: Path | None = None
+        self._call_group: CallGroup | None = None
         self._running: _Running | None = None
         self._closed = False
 
     def use_socket(self, socket: Path) -> None:
         """Where users' code answers, once it does."""
         self._socket = socket
+
+    def use_groups(self, call_group: CallGroup) -> None:
+        """How transform groups are called."""
+        self._call_group = call_group
 
     def reconcile(self, orders: Orders) -> None:
         """Make what runs fit the orders; blocks while something is stopped."""
@@ -90,13 +102,19 @@ class Serving:
             if wanted:
                 self._running = self._start(orders, wanted)
 
-    def submit(self, body: bytes, content_type: str) -> Answer:
-        """A request at the ingest edge."""
-        running = self._running
-        if running is None or running.ingest is None or self._closed:
-            text = b'{"error":{"field":"","value":"","remedy":"this node takes no events now: try another"}}'
-            return Answer(503, text, 1.0)
-        return running.ingest.submit(body, content_type)
+    def submit(self, path: str, body: bytes, content_type: str) -> Answer | None:
+        """A request at the edge of an ingest or feature group; None: nothing of this node is at the path."""
+        running, orders = self._running, self._orders
+        declared = orders.assignment.group.serving if orders else None
+        if path != (PATHS[declared.type] if declared else EVENTS_PATH):
+            return None
+        if running is not None and not self._closed:
+            if running.server is not None:
+                return running.server.answer(body, content_type)
+            if running.ingest is not None:
+                return running.ingest.submit(body, content_type)
+        text = b'{"error":{"field":"","value":"","remedy":"this node takes nothing now: try another"}}'
+        return Answer(503, text, 1.0)
 
     def stop(self) -> None:
         """Finish what is in hand, and take nothing more."""
@@ -113,7 +131,7 @@ class Serving:
         if running and running.loop:
             return running.loop.detail
         if running:
-            return "taking events"
+            return "serving" if running.server else "taking events"
         if orders and orders.assignment.stage is None:
             return "waiting for a pipeline"
         return "its fleet takes no traffic" if orders else "no orders yet"
@@ -121,6 +139,8 @@ class Serving:
     def _wanted(self, orders: Orders) -> str:
         """What identifies a run: it is started anew when one of these changes; empty: nothing should run."""
         a = orders.assignment
+        if a.group.serving:
+            return f"{a.group.serving.model_dump_json()}|{a.kafka.model_dump_json() if a.kafka else ''}"
         if a.stage is None or a.kafka is None or a.pipeline is None:
             return ""
         if not isinstance(a.stage.work, HttpIngest) and orders.weight() <= 0:
@@ -130,6 +150,9 @@ class Serving:
 
     def _start(self, orders: Orders, wanted: str) -> _Running:
         a = orders.assignment
+        if a.group.serving:
+            LOG.info("starting to serve", node=self._node, serving=a.group.serving.type)
+            return _Running(wanted, server=make_server(a, self._node, self._group, self._measures))
         if a.stage is None or a.kafka is None or a.pipeline is None:
             raise Defect("serving: started without a stage")
         self._measures.relabel({"pipeline": a.pipeline.name, "stage": a.stage.name})
@@ -159,6 +182,8 @@ class Serving:
         match stage.work:
             case Normalize():
                 return Normalizing(stage.work)
+            case Transform(group=str(group)):
+                return TransformingByGroup(stage.work, self._group(group), self._measures)
             case Transform():
                 if self._socket is None:
                     raise Defect(f"stage {stage.name}: its node has no users' code")
@@ -167,6 +192,11 @@ class Serving:
                 return Transmitting(stage.work)
             case HttpIngest():
                 raise Defect(f"stage {stage.name}: ingest has no loop")
+
+    def _group(self, name: str) -> GroupClient:
+        if self._call_group is None:
+            raise Defect(f"group {name}: nobody has said how to call groups")
+        return self._call_group(name)
 
     def _ramp_percent(self) -> int:
         return self._orders.routes.ramp_percent if self._orders else 0

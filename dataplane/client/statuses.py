@@ -8,6 +8,7 @@ from dataplane.client.core.calls import RETRIED, GivenUp, Refusal
 
 PUSH_BACK_KEY = "grpc-retry-pushback-ms"  # gRPC proposal A6; negative: do not try again
 TEXT_LENGTH_MAX = 500
+CALL_REASON = "Call"  # begins the reason of an event whose call as a whole got no answer
 CLOSED = GivenUp(Refusal("CANCELLED", "the client was closed"), 0)
 
 
@@ -37,7 +38,7 @@ def results_of_failure(error: CallError, count: int) -> list[Any]:
     """A failed result for each event of a call: recoverable when another try could end well."""
     kinds = pb.TransformError
     kind = kinds.ERROR_CLASS_RECOVERABLE if error.recoverable else kinds.ERROR_CLASS_NON_RECOVERABLE
-    reason = f"Call{error.code.title().replace('_', '')}"
+    reason = f"{CALL_REASON}{error.code.title().replace('_', '')}"
     failure = pb.TransformError(error_class=kind, reason=reason, message=str(error))
     return [pb.TransformResult(error=failure)] * count
 

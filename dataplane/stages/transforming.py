@@ -49,7 +49,7 @@ class Transforming:
         except grpc.RpcError as e:
             return self._failed_call(e, len(events))
         took_s = time.monotonic() - began
-        outcomes = [_outcome(event, result) for event, result in zip(events, answer.results, strict=True)]
+        outcomes = [outcome_of(event, result) for event, result in zip(events, answer.results, strict=True)]
         errors = sum(isinstance(o, Failed) for o in outcomes)
         self._measures.transformed(took_s / len(events), len(events), errors)
         return outcomes
@@ -64,7 +64,8 @@ class Transforming:
         return [Failed(True, f"Call{code.title().replace('_', '')}", str(error.details()))] * count
 
 
-def _outcome(event: Event, result: Any) -> Outcome:
+def outcome_of(event: Event, result: Any) -> Outcome:
+    """Of a `TransformResult`."""
     if result.HasField("error"):
         recoverable = result.error.error_class == pb.TransformError.ERROR_CLASS_RECOVERABLE
         return Failed(recoverable, result.error.reason, result.error.message)

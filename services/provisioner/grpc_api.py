@@ -18,7 +18,7 @@ from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.joining import Joining, JoinRequest
 from services.provisioner.operations.pipelines import Pipelines
 from services.provisioner.operations.routing import Published, Routing
-from services.provisioner.operations.translation import assignment, routes_model
+from services.provisioner.operations.translation import assignment, groups_called, routes_model
 from shared.contracts.node import KafkaAccess
 from shared.contracts.objects import ServerGroup
 from shared.domain.errors import Denied, InvalidInput
@@ -83,14 +83,14 @@ class ProvisionerApi(ProvisionerServiceServicer):
 
     async def GetRoutes(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A group's routes."""
-        _own_group(peer_identity(context), request.group)
+        await self._may_read(peer_identity(context), request.group)
         published = await self._routing.published(GroupName(request.group))
         return pb.GetRoutesResponse(routes_json=routes_model(published.routes).model_dump_json())
 
     async def WatchRoutes(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Routes, and for a node its assignment, now and whenever they change."""
         caller = peer_identity(context)
-        _own_group(caller, request.group)
+        await self._may_read(caller, request.group)
         await context.send_initial_metadata(())  # who resumes from the current generation hears that it is connected
         async for published in self._routing.watch(GroupName(request.group), request.generation):
             yield pb.WatchRoutesResponse(
@@ -112,18 +112,23 @@ class ProvisionerApi(ProvisionerServiceServicer):
         changes, warnings = await self._groups.plan(spec)
         return pb.PlanGroupResponse(changes=changes, warnings=warnings)
 
+    async def _may_read(self, caller: Identity, group: str) -> None:
+        """A node reads the routes of its own group, and of the transform groups that its own group calls."""
+        if caller.kind != "node" or caller.group == group:
+            return
+        own = await self._routing.published(GroupName(caller.group))
+        if group not in groups_called(own.group, own.pipeline):
+            raise Denied(
+                f"{caller} asks for group {group}", remedy="a node may ask for its own group and those that it calls"
+            )
+
     async def _assignment_json(self, caller: Identity, published: Published) -> str:
         if caller.kind != "node":
             return ""
         fleet = await self._joining.fleet_of(caller.group, caller.name)
-        if fleet is None:
+        if fleet is None or caller.group != published.group.name:
             return ""
         return assignment(published.group, fleet, published.pipeline, self._kafka).model_dump_json()
-
-
-def _own_group(caller: Identity, group: str) -> None:
-    if caller.kind == "node" and caller.group != group:
-        raise Denied(f"{caller} asks for group {group}", remedy="a node may ask for its own group only")
 
 
 class JoinApi(JoinServiceServicer):

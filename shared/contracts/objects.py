@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.contracts.base import Declared, Name
+from shared.contracts.serving import KIND_OF_SERVING, GroupServing
 
 NODES_MAX = 500
 STAGES_MAX = 64
@@ -147,6 +148,14 @@ class ServerGroup(ObjectMeta):
     rollout: Rollout = Rolling()
     slo: Slo = Slo()
     variables: dict[str, str] = Field(default_factory=dict, max_length=64)
+    serving: GroupServing | None = None  # what a group of kind feature or ingest serves outside of pipelines
+
+    @model_validator(mode="after")
+    def _serving_fits(self) -> Self:
+        if self.serving and KIND_OF_SERVING[self.serving.type] != self.kind:
+            msg = f"group {self.name!r} of kind {self.kind} cannot serve {self.serving.type!r}"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _code_needs_environment(self) -> Self:
@@ -185,10 +194,11 @@ class Normalize(Declared):
 
 
 class Transform(Declared):
-    """Users' code in another process, over a Unix socket."""
+    """Users' code: on the stage's own nodes, over a Unix socket, or on those of a transform group, over TCP."""
 
     type: Literal["transform"] = "transform"
     function: str = "transform"  # the name it was declared under
+    group: Name | None = None  # a transform group to call; the stage's own group is of kind `stage` then
     batch_max: int = Field(default=200, ge=1, le=5000)
     timeout_s: float = Field(default=10.0, gt=0)
 

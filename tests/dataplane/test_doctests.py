@@ -10,9 +10,21 @@ import pytest
 import dataplane.agent
 import dataplane.client
 import dataplane.client.core
+import dataplane.feature_server
+import dataplane.ingest_server
+import dataplane.serving
 import dataplane.stages
 
-PACKAGES = (dataplane.agent, dataplane.client, dataplane.client.core, dataplane.stages, headrace_runtime)
+PACKAGES = (
+    dataplane.agent,
+    dataplane.client,
+    dataplane.client.core,
+    dataplane.feature_server,
+    dataplane.ingest_server,
+    dataplane.serving,
+    dataplane.stages,
+    headrace_runtime,
+)
 MODULES = sorted(
     f"{p.__name__}.{m.name}" for p in PACKAGES for m in pkgutil.iter_modules(p.__path__) if m.name != "__main__"
 )

@@ -21,6 +21,8 @@ from headrace import (
     Edge,
     Environment,
     FeatureServerGroup,
+    FeatureServing,
+    GroupCall,
     HttpIngest,
     HttpSink,
     IngestServerGroup,
@@ -28,8 +30,10 @@ from headrace import (
     LagTarget,
     MetricTarget,
     Normalize,
+    OnlineStore,
     Pipeline,
     ProvisionedScaling,
+    PushIngest,
     Ramp,
     RetryPolicy,
     Rolling,
@@ -60,7 +64,7 @@ AUTO = Autoscaling(
 WORKS = [
     HttpIngest(id_field="i", key_field="k"),
     Normalize(required=["a"], rename={"x": "y"}, defaults={"z": 1, "n": None}),
-    Transform(function="score", timeout="2s"),
+    Transform(function="score", timeout="2s", group="t"),
     Transmit(sinks=[HttpSink(url="http://x"), TopicSink(topic=Topic(name="out"))]),
 ]
 STAGES = [
@@ -74,6 +78,24 @@ EXAMPLES: list[tuple[Declared, type[Any]]] = [
     ),
     (
         FeatureServerGroup(name="f", scaling=ProvisionedScaling(desired_nodes=2), rollout=BlueGreen()),
+        objects.ServerGroup,
+    ),
+    (
+        FeatureServerGroup(
+            name="served",
+            scaling=AUTO,
+            serving=FeatureServing(
+                store=OnlineStore(url="redis://store:6379/0", view="planes", password_file="/etc/store"),
+                transform=GroupCall(group="t", timeout="300ms"),
+                defaults={"flights": 0},
+            ),
+        ),
+        objects.ServerGroup,
+    ),
+    (
+        IngestServerGroup(
+            name="pushed", scaling=AUTO, serving=PushIngest(topic="out", keep="1d", transform=GroupCall(group="t"))
+        ),
         objects.ServerGroup,
     ),
     (IngestServerGroup(name="i", scaling=AUTO, rollout=InPlace(bake_s=3), variables={"A": "b"}), objects.ServerGroup),

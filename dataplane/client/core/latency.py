@@ -3,7 +3,8 @@
 A member that turns slow must lose traffic within a few answers. So an answer slower than the estimate moves it by `RISE`
 of the difference at once, whatever the time since the last one; a faster answer moves it by `1 - exp(-elapsed / FALL_S)`.
 Without answers the estimate falls too, by `IDLE_FALL_S`, so that nobody is kept away for ever; slower, because each time
-it has fallen too far costs somebody a slow call. After Finagle's peak EWMA (com.twitter.finagle.loadbalancer.PeakEwma), which jumps to the peak.
+it has fallen too far costs somebody a slow call. After Finagle's peak EWMA
+(com.twitter.finagle.loadbalancer.PeakEwma), which jumps to the peak.
 """
 
 import math

@@ -24,6 +24,7 @@ class StageIntent:
     work: str
     targets: tuple[StageName, ...] = ()
     sink_topics: tuple[str, ...] = ()
+    calls: GroupName | None = None  # a transform group that the work is handed to
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,18 @@ def check_pipeline(
                 field=f"stages.{stage.name}.group",
                 remedy="apply the group first, or name one of: " + (", ".join(sorted(kinds)) or "(there are none)"),
             )
-        if kind != KIND_OF_WORK[stage.work]:
+        needed = "stage" if stage.calls else KIND_OF_WORK[stage.work]
+        if kind != needed:
             raise InvalidInput(
                 f"{where}: {stage.work} does not run on group {stage.group!r} of kind {kind}",
                 field=f"stages.{stage.name}.group",
-                remedy=f"name a group of kind {KIND_OF_WORK[stage.work]}",
+                remedy=f"name a group of kind {needed}",
+            )
+        if stage.calls and kinds.get(stage.calls) != "transform":
+            raise InvalidInput(
+                f"{where}: {stage.calls!r}, which it calls, is no transform group",
+                field=f"stages.{stage.name}.work.group",
+                remedy="apply the transform group first, or leave the field out: the stage's own group runs the code then",
             )
         if stage.group in seen:
             raise InvalidInput(

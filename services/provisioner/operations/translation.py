@@ -11,7 +11,16 @@ from services.provisioner.domain.pipeline import PipelineIntent, PipelineState, 
 from services.provisioner.domain.runs import StackOutcome
 from services.provisioner.domain.traffic import FleetRoute, GroupRoutes
 from shared.contracts import node, provisioning
-from shared.contracts.objects import Environment, Pipeline, ProvisionedScaling, ServerGroup, TopicSink, Transmit
+from shared.contracts.objects import (
+    Environment,
+    Pipeline,
+    ProvisionedScaling,
+    ServerGroup,
+    TopicSink,
+    Transform,
+    Transmit,
+)
+from shared.contracts.serving import PushIngest
 from shared.domain.names import FleetId, GroupName, PipelineName, RevisionNumber, StageName, Workspace
 
 
@@ -54,6 +63,7 @@ def pipeline_intent(spec: Pipeline, generation: int) -> PipelineIntent:
                 sink_topics=tuple(k.topic for k in s.work.sinks if isinstance(k, TopicSink))
                 if isinstance(s.work, Transmit)
                 else (),
+                calls=GroupName(s.work.group) if isinstance(s.work, Transform) and s.work.group else None,
             )
             for s in spec.stages
         ),
@@ -178,7 +188,8 @@ def assignment(
     spec = spec_of(group)
     name = FleetId(fleet.fleet if isinstance(fleet, FleetRoute) else fleet.id)
     if pipeline is None or group.seat is None:
-        return node.Assignment(group=spec, fleet=name, revision=fleet.revision, slo=spec.slo)
+        pushed = kafka if isinstance(spec.serving, PushIngest) else None
+        return node.Assignment(group=spec, fleet=name, revision=fleet.revision, kafka=pushed, slo=spec.slo)
     whole = Pipeline.model_validate_json(pipeline.intent.document)
     stage = next((s for s in whole.stages if s.name == group.seat.stage), None)
     if stage is None:
@@ -197,6 +208,15 @@ def assignment(
         kafka=kafka,
         slo=spec.slo,
     )
+
+
+def groups_called(group: Group, pipeline: PipelineState | None) -> frozenset[str]:
+    """The transform groups that the nodes of a group call: they may read the routes of these, and of their own."""
+    serving = spec_of(group).serving
+    found = {serving.transform.group} if serving and serving.transform else set()
+    if pipeline and group.seat:
+        found |= {s.calls for s in pipeline.intent.stages if s.name == group.seat.stage and s.calls}
+    return frozenset(found)
 
 
 def finding_model(finding: Finding) -> provisioning.DriftFinding:

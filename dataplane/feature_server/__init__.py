@@ -1,0 +1,1 @@
+"""The reference feature server: features of entities from the online store, passed through a transform group."""
