@@ -12,7 +12,7 @@ from moto.core.exceptions import ServiceException
 
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder
-from localcloud.aws.autoscaling.records import TemplateRef
+from localcloud.aws.autoscaling.plans import TemplateRef
 from localcloud.aws.errors import AwsError, LaunchRefused, ValidationError
 from localcloud.aws.faults import Faults
 from localcloud.aws.machines import Addresses, Machines, Power

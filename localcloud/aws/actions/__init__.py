@@ -3,7 +3,17 @@
 They translate, and decide nothing: what is allowed and what follows is in `autoscaling/`.
 """
 
-from localcloud.aws.actions import account, balancing, groups, instances, lifecycle_hooks, tags
+from localcloud.aws.actions import (
+    account,
+    balancing,
+    groups,
+    instances,
+    lifecycle_hooks,
+    refreshes,
+    schedules,
+    tags,
+    warm_pools,
+)
 from localcloud.aws.actions.parameters import Action
 from localcloud.aws.errors import AwsError
 
@@ -13,14 +23,20 @@ READS: dict[str, Action] = {
     **groups.READS,
     **instances.READS,
     **lifecycle_hooks.READS,
+    **refreshes.READS,
+    **schedules.READS,
     **tags.READS,
+    **warm_pools.READS,
 }
 WRITES: dict[str, Action] = {
     **balancing.WRITES,
     **groups.WRITES,
     **instances.WRITES,
     **lifecycle_hooks.WRITES,
+    **refreshes.WRITES,
+    **schedules.WRITES,
     **tags.WRITES,
+    **warm_pools.WRITES,
 }
 
 

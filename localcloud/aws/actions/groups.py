@@ -1,6 +1,6 @@
 """Groups: create, update, delete, describe, size, processes."""
 
-from localcloud.aws.actions.parameters import Action, Answer, Parameters, hook, tag, template
+from localcloud.aws.actions.parameters import Action, Answer, Parameters, configuration, hook, tag
 from localcloud.aws.autoscaling import describe, groups, tags
 from localcloud.aws.autoscaling.world import World
 from localcloud.aws.errors import ValidationError
@@ -22,28 +22,21 @@ STORED = (
 )
 
 
-NOT_OFFERED = ("LaunchConfigurationName", "InstanceId", "LoadBalancerNames", "AvailabilityZoneIds")
+NOT_OFFERED = ("LaunchConfigurationName", "InstanceId", "AvailabilityZoneIds")
 
 
 def _settings(p: Parameters) -> groups.Settings:
     for name in NOT_OFFERED:
         if p.get(name):
-            raise ValidationError(f"{name} is not offered here: use a launch template, subnets and target groups")
-    mixed = p.get("MixedInstancesPolicy")
-    template_ref = template(p.get("LaunchTemplate"))
-    if mixed and template_ref:
-        raise ValidationError("Valid requests contain either LaunchTemplate or MixedInstancesPolicy, not both of them")
-    if mixed:
-        template_ref = template((mixed.get("LaunchTemplate") or {}).get("LaunchTemplateSpecification"))
-        if template_ref is None:
-            raise ValidationError("MixedInstancesPolicy needs LaunchTemplate.LaunchTemplateSpecification")
+            raise ValidationError(f"{name} is not offered here: use a launch template and subnets")
+    wanted = configuration(p)
     subnets = p.get("VPCZoneIdentifier")
     return groups.Settings(
         least=p.get("MinSize"),
         most=p.get("MaxSize"),
         desired=p.get("DesiredCapacity"),
-        template=template_ref,
-        mixed=mixed,
+        template=wanted.template if wanted else None,
+        mixed=wanted.mixed if wanted else None,
         subnets=[s.strip() for s in subnets.split(",") if s.strip()] if subnets is not None else None,
         zones=p.get("AvailabilityZones"),
         cooldown_s=p.get("DefaultCooldown"),
@@ -66,6 +59,7 @@ def create_group(world: World, p: Parameters) -> Answer:
         tags=new_tags,
         first_hooks=[hook(h) for h in p.get("LifecycleHookSpecificationList", [])],
         target_groups=p.get("TargetGroupARNs", []),
+        load_balancers=p.get("LoadBalancerNames", []),
     )
     return {}
 

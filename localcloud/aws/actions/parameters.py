@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcloud.aws.autoscaling.records import Hook, Tag, TemplateRef
+from localcloud.aws.autoscaling import validation
+from localcloud.aws.autoscaling.plans import Configuration, TemplateRef
+from localcloud.aws.autoscaling.records import Hook, Tag
 from localcloud.aws.autoscaling.world import World
 from localcloud.aws.errors import ValidationError
 
@@ -45,3 +47,17 @@ def hook(plain: Parameters) -> Hook:
 
 
 RESOURCE_TYPE = "auto-scaling-group"
+
+
+def configuration(p: Parameters) -> Configuration | None:
+    """The template or mixed instances policy of a call, one of them; None when it has neither."""
+    mixed = p.get("MixedInstancesPolicy")
+    one = template(p.get("LaunchTemplate"))
+    if mixed and one:
+        raise ValidationError("Valid requests contain either LaunchTemplate or MixedInstancesPolicy, not both of them")
+    if mixed:
+        one = template((mixed.get("LaunchTemplate") or {}).get("LaunchTemplateSpecification"))
+        if one is None:
+            raise ValidationError("MixedInstancesPolicy needs LaunchTemplate.LaunchTemplateSpecification")
+        validation.mixed(mixed)
+    return Configuration(one, mixed) if one else None

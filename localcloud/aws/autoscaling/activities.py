@@ -1,5 +1,6 @@
 """Scaling activities: how they begin and end, and the sentences in which AWS says why."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from localcloud.aws.autoscaling.records import Activity, Group, Member
@@ -53,6 +54,32 @@ def shrunk(now: float, have: int, want: int, instance_id: str) -> str:
         f"capacity, shrinking the capacity from {have} to {want}.  At {stamp(now)} instance {instance_id} was selected "
         "for termination."
     )
+
+
+def balancing(now: float, zones: Sequence[str]) -> str:
+    """Why an instance is launched although there are enough."""
+    return (
+        f"At {stamp(now)} instances were launched to balance instances in zones {' '.join(zones)} with other zones "
+        "resulting in more than desired number of instances in the group."
+    )
+
+
+def scheduled(now: float, group: Group, was: int) -> str:
+    """The cause after a scheduled action."""
+    return (
+        f"At {stamp(now)} a scheduled action update of AutoScalingGroup constraints to min: {group.min}, max: "
+        f"{group.max}, desired: {group.desired} changing the desired capacity from {was} to {group.desired}."
+    )
+
+
+def policy_executed(now: float, policy: str, alarm: str, was: int, to: int) -> str:
+    """The cause after a scaling policy."""
+    if alarm:
+        return (
+            f"At {stamp(now)} a monitor alarm {alarm} in state ALARM triggered policy {policy} changing the desired "
+            f"capacity from {was} to {to}."
+        )
+    return f"At {stamp(now)} a user request executed policy {policy} changing the desired capacity from {was} to {to}."
 
 
 def unhealthy(now: float, what: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from localcloud.aws.autoscaling.records import TemplateRef
+from localcloud.aws.autoscaling.plans import TemplateRef
 
 
 class Condition(Enum):
@@ -31,6 +31,18 @@ class LaunchOrder:
     subnet: str
     zone: str
     tags: Mapping[str, str]
+    spot: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Stray:
+    """A running machine that no group has; `template` is empty when it was launched without one."""
+
+    id: str
+    zone: str
+    subnet: str
+    instance_type: str
+    template: TemplateRef
 
 
 @dataclass(slots=True, frozen=True)
@@ -76,14 +88,34 @@ class Compute(Protocol):
         """Terminate it; may be repeated."""
         ...
 
-    def register(self, target_group: str, instance_id: str) -> None:
-        """Add it to a target group."""
+    def stop(self, instance_id: str) -> None:
+        """Shut it down for the warm pool; may be repeated."""
         ...
 
-    def deregister(self, target_group: str, instance_id: str) -> None:
-        """Take it out of a target group; also when it is not in it."""
+    def start(self, instance_id: str) -> float:
+        """Start a stopped machine; when it is running, from which time on `boot` may be called."""
+        ...
+
+    def at_risk(self, instance_id: str) -> bool:
+        """Whether EC2 recommends to replace it, because its spot capacity may be wanted back."""
+        ...
+
+    def stray(self, instance_id: str) -> Stray:
+        """A running machine outside of every group; ValidationError if there is none of that id."""
+        ...
+
+    def register(self, target: str, instance_id: str) -> None:
+        """Add it to a target group (by ARN) or a classic load balancer (by name)."""
+        ...
+
+    def deregister(self, target: str, instance_id: str) -> None:
+        """Take it out of a target group or load balancer; also when it is not in it."""
         ...
 
     def check_target_group(self, target_group: str) -> None:
         """ValidationError if there is no such target group."""
+        ...
+
+    def check_load_balancer(self, name: str) -> None:
+        """ValidationError if there is no such classic load balancer."""
         ...

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from localcloud.aws.autoscaling.hooks import GLOBAL_S_MAX, GLOBAL_TIMEOUTS_MAX
-from localcloud.aws.autoscaling.records import Activity, Group, Hook, Member, Tag, TemplateRef
+from localcloud.aws.autoscaling.plans import TemplateRef, WarmPool
+from localcloud.aws.autoscaling.records import Activity, Group, Hook, Member, Tag
 from localcloud.aws.errors import AwsError, ValidationError
 
 Item = TypeVar("Item")
@@ -57,29 +58,45 @@ def group(one: Group, *, instances: bool = True) -> dict[str, Any]:
         "DesiredCapacity": one.desired,
         "DefaultCooldown": one.cooldown_s,
         "AvailabilityZones": one.zones,
-        "LoadBalancerNames": [],
+        "LoadBalancerNames": one.load_balancers,
         "TargetGroupARNs": one.target_groups,
         "HealthCheckType": one.health_check_type,
         "HealthCheckGracePeriod": one.grace_s,
-        "Instances": [member(m) for m in one.members.values()] if instances else [],
+        "Instances": [member(m) for m in one.members.values() if not m.warm] if instances else [],
         "CreatedTime": time(one.created_at),
         "SuspendedProcesses": [
             {"ProcessName": process, "SuspensionReason": reason} for process, reason in sorted(one.suspended.items())
         ],
         "VPCZoneIdentifier": ",".join(one.subnets),
-        "EnabledMetrics": [],
+        "EnabledMetrics": [{"Metric": name, "Granularity": "1Minute"} for name in one.metrics],
         "Tags": [tag(one.name, t) for t in one.tags.values()],
         "TerminationPolicies": one.termination_policies,
         "NewInstancesProtectedFromScaleIn": one.protect_new,
-        "TrafficSources": [{"Identifier": arn, "Type": "elbv2"} for arn in one.target_groups],
+        "TrafficSources": [
+            *({"Identifier": arn, "Type": "elbv2"} for arn in one.target_groups),
+            *({"Identifier": name, "Type": "elb"} for name in one.load_balancers),
+        ],
     }
     if one.mixed is None:
         described["LaunchTemplate"] = template(one.template)
     else:
         described["MixedInstancesPolicy"] = one.mixed
+    if one.warm_pool:
+        described["WarmPoolConfiguration"], described["WarmPoolSize"] = warm_pool(one.warm_pool), len(one.warm)
     if one.deleting:
         described["Status"] = "Delete in progress"
     return described
+
+
+def warm_pool(one: WarmPool) -> dict[str, Any]:
+    """A WarmPoolConfiguration."""
+    return {
+        "MaxGroupPreparedCapacity": one.prepared_max,
+        "MinSize": one.min,
+        "PoolState": one.state,
+        "Status": "PendingDelete" if one.deleting else None,
+        "InstanceReusePolicy": {"ReuseOnScaleIn": one.reuse},
+    }
 
 
 def member(one: Member) -> dict[str, Any]:
@@ -92,6 +109,7 @@ def member(one: Member) -> dict[str, Any]:
         "HealthStatus": "Healthy" if one.healthy else "Unhealthy",
         "LaunchTemplate": template(one.template),
         "ProtectedFromScaleIn": one.protected,
+        "WeightedCapacity": str(one.weight) if one.weighted else None,
     }
 
 
@@ -136,6 +154,7 @@ def activity(owner: Group, one: Activity) -> dict[str, Any]:
         "ActivityId": one.id,
         "AutoScalingGroupName": owner.name,
         "AutoScalingGroupARN": owner.arn,
+        "AutoScalingGroupState": "Deleted" if owner.deleted_at else None,
         "Description": one.description,
         "Cause": one.cause,
         "StartTime": time(one.started_at),

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localcloud.aws.autoscaling import activities, hooks, validation
-from localcloud.aws.autoscaling.records import Group, Hook, Tag, TemplateRef
+from localcloud.aws.autoscaling import activities, hooks, validation, warm_pools
+from localcloud.aws.autoscaling.plans import TemplateRef
+from localcloud.aws.autoscaling.records import Group, Hook, Tag
 from localcloud.aws.autoscaling.world import World
 from localcloud.aws.errors import AwsError, ValidationError
 
@@ -37,6 +38,7 @@ def create(  # noqa: PLR0913  the parts of CreateAutoScalingGroup
     tags: Sequence[Tag] = (),
     first_hooks: Sequence[Hook] = (),
     target_groups: Sequence[str] = (),
+    load_balancers: Sequence[str] = (),
 ) -> Group:
     """A new group; its instances are launched once it is stepped."""
     validation.name(name)
@@ -68,6 +70,7 @@ def create(  # noqa: PLR0913  the parts of CreateAutoScalingGroup
         zones=zones,
         tags={tag.key: tag for tag in tags},
         target_groups=list(target_groups),
+        load_balancers=list(load_balancers),
     )
     _apply_plain(group, settings)
     validation.group(group, target_groups_max=world.quotas.target_groups_per_group)
@@ -76,6 +79,8 @@ def create(  # noqa: PLR0913  the parts of CreateAutoScalingGroup
         group.hooks[hook.name] = hook
     for target_group in target_groups:
         world.compute.check_target_group(target_group)
+    for load_balancer in load_balancers:
+        world.compute.check_load_balancer(load_balancer)
     group.request_cause = activities.constraints_changed(world.clock.now(), group, 0)
     world.groups[name] = group
     world.touch(group)
@@ -92,6 +97,13 @@ def update(world: World, name: str, settings: Settings) -> None:
         wanted = min(max(old.desired, least), most) if least <= most else old.desired
     subnets, zones = _places(world, settings, (old.subnets, old.zones))
     changed = replace(old, min=least, max=most, desired=wanted, subnets=subnets, zones=zones, stored=dict(old.stored))
+    if settings.template is not None and old.refresh and old.refresh.wanted:
+        raise ValidationError(
+            "An active instance refresh with a desired configuration exists. All configuration options derived from "
+            "the desired configuration are not available for update while the instance refresh is active."
+        )
+    if settings.template is not None and old.warm_pool:
+        warm_pools.check_mixed(settings.mixed)
     if settings.template is not None:
         changed.template = world.compute.find(settings.template)
     _apply_plain(changed, settings)
@@ -124,6 +136,9 @@ def delete(world: World, name: str, *, force: bool) -> None:
     group = world.groups.get(name)
     if group is None or (group.deleting and not force):
         raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    protection = group.stored.get("DeletionProtection", "none")
+    if protection == "prevent-all-deletion" or (force and protection == "prevent-force-deletion"):
+        raise ValidationError(f"{name} has deletion protection {protection}: set it to none first")
     if not force:
         if any(activity.running for activity in group.activities):
             raise AwsError(
@@ -143,23 +158,42 @@ def delete(world: World, name: str, *, force: bool) -> None:
     world.touch(group)
 
 
-def set_target_groups(world: World, name: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-    """Attach and detach target groups; instances in service follow at once."""
+def attach(world: World, name: str, *, target_groups: Sequence[str] = (), load_balancers: Sequence[str] = ()) -> None:
+    """Attach target groups and classic load balancers; instances in service are registered at once."""
     group = world.group(name)
-    for arn in add:
+    for arn in target_groups:
         world.compute.check_target_group(arn)
-    wanted = [arn for arn in group.target_groups if arn not in remove]
-    wanted += [arn for arn in add if arn not in wanted]
-    if len(wanted) > world.quotas.target_groups_per_group:
-        raise AwsError("LimitExceeded", f"At most {world.quotas.target_groups_per_group} target groups are allowed")
-    serving = [m.id for m in group.members.values() if m.in_service_at and m.counts]
-    for instance_id in serving:
-        for arn in set(wanted) - set(group.target_groups):
-            world.compute.register(arn, instance_id)
-        for arn in set(group.target_groups) - set(wanted):
-            world.compute.deregister(arn, instance_id)
-    group.target_groups = wanted
+    for one in load_balancers:
+        world.compute.check_load_balancer(one)
+    most = world.quotas.target_groups_per_group
+    for had, added in ((group.target_groups, target_groups), (group.load_balancers, load_balancers)):
+        if len({*had, *added}) > most:
+            raise AwsError("LimitExceeded", f"At most {most} target groups and load balancers are allowed on {name}")
+    for had, added in ((group.target_groups, target_groups), (group.load_balancers, load_balancers)):
+        for target in dict.fromkeys(added):
+            if target not in had:
+                had.append(target)
+                for instance_id in _serving(group) if group.active("AddToLoadBalancer") else ():
+                    world.compute.register(target, instance_id)
     world.touch(group)
+
+
+def detach(world: World, name: str, *, target_groups: Sequence[str] = (), load_balancers: Sequence[str] = ()) -> None:
+    """Detach target groups and load balancers; unknown ones are refused."""
+    group = world.group(name)
+    for had, removed in ((group.target_groups, target_groups), (group.load_balancers, load_balancers)):
+        for target in removed:
+            if target not in had:
+                raise ValidationError(f"Trying to remove {target}, which is not attached to {name}")
+        for target in dict.fromkeys(removed):
+            had.remove(target)
+            for instance_id in _serving(group):
+                world.compute.deregister(target, instance_id)
+    world.touch(group)
+
+
+def _serving(group: Group) -> list[str]:
+    return [m.id for m in group.capacity if m.in_service_at]
 
 
 def suspend(world: World, name: str, processes: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from localcloud.aws.autoscaling import activities, reconcile
+from localcloud.aws.autoscaling import activities, life
 from localcloud.aws.autoscaling.lifecycle import Lifecycle
 from localcloud.aws.autoscaling.records import Activity, Group, Member
 from localcloud.aws.autoscaling.world import World
@@ -31,7 +31,7 @@ def terminate(world: World, instance_id: str, *, decrement: bool) -> Activity:
             raise AwsError("ScalingActivityInProgress", f"{instance_id} is terminating already")
         return running
     cause = activities.user_request(world.clock.now(), instance_id, have, group.desired)
-    began = group.activity(reconcile.leave(world, group, member, cause))
+    began = group.activity(life.leave(world, group, member, cause))
     if began is None:
         raise AssertionError(f"the activity of {instance_id} was lost")
     return began

@@ -7,20 +7,20 @@ Times are seconds since the epoch, durations seconds. Every record can be writte
 from dataclasses import dataclass, field
 from typing import Any
 
-from localcloud.aws.autoscaling.lifecycle import CAPACITY, TRANSITIONS, Lifecycle
+from localcloud.aws.autoscaling.lifecycle import CAPACITY, TRANSITIONS, WARM, Lifecycle
+from localcloud.aws.autoscaling.plans import (
+    Configuration,
+    Policy,
+    Refresh,
+    RefreshStatus,
+    ScheduledAction,
+    TemplateRef,
+    WarmPool,
+)
 
 ACTIVITIES_KEPT_MAX = 200
 HOOK_TIMEOUT_S_DEFAULT = 3600
 COOLDOWN_S_DEFAULT = 300
-
-
-@dataclass(slots=True, frozen=True)
-class TemplateRef:
-    """A launch template; `version` as the caller gave it ("3", "$Latest", "$Default")."""
-
-    id: str
-    name: str
-    version: str
 
 
 @dataclass(slots=True, frozen=True)
@@ -81,6 +81,13 @@ class Member:
     hooks_skipped: bool = False
     booted: bool = False
     ended: bool = False
+    weight: int = 1  # units of capacity that it counts for
+    weighted: bool = False  # whether its policy gives weights
+    spot: bool = False
+    rank: int = 0  # place of its type in the mixed instances policy; 0 is the first
+    dead: bool = False  # stopped or gone: to replace it costs no capacity
+    balancing: bool = False  # launched ahead, to even out the zones
+    returning: bool = False  # on its way from the group to the warm pool
 
     def move(self, to: Lifecycle) -> None:
         """Go to the next state; a move that the table does not have is a defect of ours."""
@@ -92,6 +99,11 @@ class Member:
     def counts(self) -> bool:
         """Whether it counts against the desired capacity."""
         return self.lifecycle in CAPACITY
+
+    @property
+    def warm(self) -> bool:
+        """Whether it belongs to the warm pool."""
+        return self.lifecycle in WARM
 
 
 @dataclass(slots=True)
@@ -147,6 +159,52 @@ class Group:
     scaled_at: float = 0.0  # when the last scaling activity ended; 0: never
     launch_failures: int = 0
     launch_retry_at: float = 0.0
+    rebalance_at: float = 0.0  # not before then, because a zone had no room
+    expired_at: float = 0.0  # when an instance was last replaced for its age
+    load_balancers: list[str] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    notifications: dict[str, list[str]] = field(default_factory=dict)  # topic -> types
+    refreshes: list[Refresh] = field(default_factory=list)  # oldest first
+    warm_pool: WarmPool | None = None
+    schedules: dict[str, ScheduledAction] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    deleted_at: float = 0.0
+
+    @property
+    def units(self) -> int:
+        """What counts against the desired capacity: instances, or the sum of their weights."""
+        return sum(m.weight for m in self.capacity)
+
+    @property
+    def warm(self) -> list[Member]:
+        """The members of the warm pool, oldest first."""
+        return [m for m in self.members.values() if m.warm]
+
+    @property
+    def refresh(self) -> Refresh | None:
+        """The instance refresh that has not ended."""
+        return self.refreshes[-1] if self.refreshes and self.refreshes[-1].active else None
+
+    @property
+    def configuration(self) -> Configuration:
+        """What instances are launched from now: during a refresh, what it wants."""
+        refresh = self.refresh
+        if refresh and refresh.wanted and refresh.status is not RefreshStatus.ROLLING_BACK:
+            return refresh.wanted
+        return Configuration(self.template, self.mixed)
+
+    @property
+    def warmup_s(self) -> int | None:
+        """The default instance warm-up; None when it was never set or was taken back."""
+        value = self.stored.get("DefaultInstanceWarmup")
+        return None if value is None or value < 0 else int(value)
+
+    @property
+    def maintenance(self) -> tuple[int, int] | None:
+        """The instance maintenance policy: minimum and maximum healthy percentage."""
+        policy = self.stored.get("InstanceMaintenancePolicy") or {}
+        least, most = policy.get("MinHealthyPercentage", -1), policy.get("MaxHealthyPercentage", -1)
+        return None if least < 0 or most < 0 else (int(least), int(most))
 
     @property
     def capacity(self) -> list[Member]:

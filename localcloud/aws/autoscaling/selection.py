@@ -6,7 +6,8 @@ best candidates, and what is still equal is decided by age.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from localcloud.aws.autoscaling.records import Member
 
@@ -33,44 +34,59 @@ def subnet_order(subnets: Sequence[tuple[str, str]], capacity: Sequence[Member])
     return sorted(subnets, key=lambda pair: (by_zone[pair[1]], by_subnet[pair[0]], subnets.index(pair)))
 
 
-def victims(capacity: Sequence[Member], count: int, policies: Sequence[str], now: float) -> list[Member]:
-    """At most `count` members to terminate, in order; fewer when the others are protected."""
+@dataclass(slots=True, frozen=True)
+class Choosing:
+    """By what the victims are chosen: the group's policies, the template it launches now, what there is too much of."""
+
+    policies: Sequence[str]
+    now: float
+    template_id: str = ""
+    surplus_is_spot: bool | None = None
+
+
+def victims(capacity: Sequence[Member], surplus: int, by: Choosing) -> list[Member]:
+    """Members to terminate, in order, of at most `surplus` units; fewer when the others are protected or too heavy."""
     left = list(capacity)
     chosen: list[Member] = []
-    while len(chosen) < count:
-        victim = _next_victim(left, policies, now)
-        if victim is None:
-            break
+    while True:
+        free = [m for m in left if not m.protected and m.weight <= surplus]
+        if not free:
+            return chosen
+        victim = _next_victim(left, free, by)
         left.remove(victim)
         chosen.append(victim)
-    return chosen
+        surplus -= victim.weight
 
 
-def _next_victim(members: Sequence[Member], policies: Sequence[str], now: float) -> Member | None:
-    free = [m for m in members if not m.protected]
-    if not free:
-        return None
+def _next_victim(members: Sequence[Member], free: Sequence[Member], by: Choosing) -> Member:
     by_zone = Counter(m.zone for m in members)
     fullest = max(by_zone[m.zone] for m in free)
     candidates = [m for m in free if by_zone[m.zone] == fullest]
-    for policy in policies:
-        candidates = _keep_best(candidates, policy, now)
+    for policy in by.policies:
+        for key in _keys(policy, by):
+            best = min(key(m) for m in candidates)
+            candidates = [m for m in candidates if key(m) == best]
     return min(candidates, key=lambda m: (m.launched_at, m.id))
 
 
-def _keep_best(candidates: list[Member], policy: str, now: float) -> list[Member]:
-    keys: Mapping[str, Callable[[Member], tuple[float, ...]]] = {
-        "OldestInstance": lambda m: (m.launched_at,),
-        "NewestInstance": lambda m: (-m.launched_at,),
-        "OldestLaunchTemplate": lambda m: (_version(m),),
-        "ClosestToNextInstanceHour": lambda m: (HOUR_S - (now - m.launched_at) % HOUR_S,),
-        "Default": lambda m: (_version(m), HOUR_S - (now - m.launched_at) % HOUR_S),
+Key = Callable[[Member], float]
+
+
+def _keys(policy: str, by: Choosing) -> list[Key]:
+    """What a policy compares, one after the other; the least goes. A custom (Lambda) policy compares nothing here."""
+    kind: Key = lambda m: m.spot != by.surplus_is_spot if by.surplus_is_spot is not None else 0.0  # noqa: E731
+    template: Key = lambda m: m.template.id == by.template_id  # noqa: E731
+    version: Key = lambda m: _version(m)  # noqa: E731, PLW0108
+    hour: Key = lambda m: HOUR_S - (by.now - m.launched_at) % HOUR_S  # noqa: E731
+    table: dict[str, list[Key]] = {
+        "OldestInstance": [lambda m: m.launched_at],
+        "NewestInstance": [lambda m: -m.launched_at],
+        "OldestLaunchTemplate": [template, version],
+        "ClosestToNextInstanceHour": [hour],
+        "AllocationStrategy": [kind, lambda m: -m.rank],
+        "Default": [kind, template, version, hour],
     }
-    key = keys.get(policy)
-    if key is None or len(candidates) < 2:  # noqa: PLR2004  nothing to choose; the other policies need spot or configurations
-        return candidates
-    best = min(key(m) for m in candidates)
-    return [m for m in candidates if key(m) == best]
+    return table.get(policy, [])
 
 
 def _version(member: Member) -> float:

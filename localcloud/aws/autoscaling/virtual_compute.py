@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from localcloud.aws.autoscaling.clock import Clock
-from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder
-from localcloud.aws.autoscaling.records import TemplateRef
+from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder, Stray
+from localcloud.aws.autoscaling.plans import TemplateRef
 from localcloud.aws.errors import LaunchRefused, ValidationError
 
 SUBNETS = {"subnet-a": "us-east-1a", "subnet-b": "us-east-1b", "subnet-c": "us-east-1c"}
@@ -29,9 +29,12 @@ class VirtualCompute:
         self.subnets = dict(subnets or SUBNETS)
         self.templates = dict(templates or {"lt-1": 1})
         self.conditions: dict[str, Condition] = {}
-        self.refusals: dict[str, str] = {}  # zone -> error code
+        self.refusals: dict[str, str] = {}  # zone or instance type -> error code
         self.orders: dict[str, LaunchOrder] = {}
-        self.registered: dict[str, set[str]] = {}  # target group -> instance ids
+        self.registered: dict[str, set[str]] = {}  # target group or load balancer -> instance ids
+        self.risky: set[str] = set()
+        self.strays: dict[str, Stray] = {}
+        self.stopped: set[str] = set()
         self._ids = itertools.count(1)
 
     def find(self, template: TemplateRef) -> TemplateRef:
@@ -68,7 +71,7 @@ class VirtualCompute:
 
     def launch(self, order: LaunchOrder) -> Launched:
         """A new machine, unless the zone refuses."""
-        if code := self.refusals.get(order.zone):
+        if code := self.refusals.get(order.zone) or self.refusals.get(order.instance_type):
             raise LaunchRefused(code, f"We currently do not have sufficient capacity in {order.zone}.")
         instance_id = f"i-{next(self._ids):017x}"
         self.orders[instance_id] = order
@@ -78,23 +81,49 @@ class VirtualCompute:
     def boot(self, instance_id: str) -> None:
         """Nothing to do."""
 
+    def stop(self, instance_id: str) -> None:
+        """Note it."""
+        self.stopped.add(instance_id)
+
+    def start(self, instance_id: str) -> float:
+        """It boots anew."""
+        self.stopped.discard(instance_id)
+        return self._clock.now() + self._boot_s()
+
+    def at_risk(self, instance_id: str) -> bool:
+        """As fate has set it."""
+        return instance_id in self.risky
+
+    def stray(self, instance_id: str) -> Stray:
+        """One that fate has put there."""
+        if instance_id not in self.strays:
+            raise ValidationError(f"Invalid Instance ID: {instance_id}")
+        return self.strays[instance_id]
+
     def condition(self, instance_id: str) -> Condition:
         """As fate has set it."""
         return self.conditions.get(instance_id, Condition.GONE)
 
     def end(self, instance_id: str) -> None:
         """It is gone at once."""
+        self.stopped.discard(instance_id)
+        self.risky.discard(instance_id)
         self.conditions.pop(instance_id, None)
 
-    def register(self, target_group: str, instance_id: str) -> None:
+    def register(self, target: str, instance_id: str) -> None:
         """Keep it."""
-        self.registered.setdefault(target_group, set()).add(instance_id)
+        self.registered.setdefault(target, set()).add(instance_id)
 
-    def deregister(self, target_group: str, instance_id: str) -> None:
+    def deregister(self, target: str, instance_id: str) -> None:
         """Forget it."""
-        self.registered.get(target_group, set()).discard(instance_id)
+        self.registered.get(target, set()).discard(instance_id)
 
     def check_target_group(self, target_group: str) -> None:
         """Any ARN will do."""
         if not target_group.startswith("arn:"):
             raise ValidationError(f"The target group '{target_group}' is not valid")
+
+    def check_load_balancer(self, name: str) -> None:
+        """Any name will do that is not an ARN."""
+        if name.startswith("arn:"):
+            raise ValidationError(f"Provided Load Balancers may not be valid: '{name}'")

@@ -14,6 +14,9 @@ from localcloud.aws.autoscaling.compute import Compute
 from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.errors import ValidationError
 
+DELETED_KEPT_S = 42 * 86_400.0  # activities of deleted groups are told for six weeks
+DELETED_KEPT_MAX = 1_000
+
 
 @dataclass(slots=True)
 class Quotas:
@@ -34,7 +37,9 @@ class World:
     account: str = "123456789012"
     region: str = "us-east-1"
     quotas: Quotas = field(default_factory=Quotas)
+    alarm_state: Callable[[str], str | None] = lambda _name: None  # OK, ALARM, INSUFFICIENT_DATA; None: no such alarm
     groups: dict[str, Group] = field(default_factory=dict)
+    deleted: dict[str, Group] = field(default_factory=dict)  # by ARN: what is still told of groups that are gone
     changed: set[str] = field(default_factory=set)
     owners: dict[str, str] = field(default_factory=dict)  # instance id -> group name
     _agenda: list[tuple[float, int, str]] = field(default_factory=list)
@@ -94,3 +99,15 @@ class World:
         """The group is gone."""
         self.groups.pop(group.name, None)
         self.changed.add(group.name)
+        group.deleted_at = self.clock.now()
+        self.deleted[group.arn] = group
+        self.changed.add(group.arn)
+        horizon = self.clock.now() - DELETED_KEPT_S
+        old = [arn for arn, one in self.deleted.items() if one.deleted_at < horizon]
+        for arn in [*old, *list(self.deleted)[: len(self.deleted) - len(old) - DELETED_KEPT_MAX]]:
+            self.deleted.pop(arn, None)
+            self.changed.add(arn)
+
+    def record(self, key: str) -> Group | None:
+        """The group of a name, or the deleted one of an ARN; None when nothing is to be kept of it."""
+        return self.groups.get(key) or self.deleted.get(key)
