@@ -183,8 +183,8 @@ class Cloud:
         self.reads.note(changed)
         if not self.state.durable:
             return
-        groups = self.world.groups
-        written = {name: documents.write(groups[name]) if name in groups else None for name in changed}
+        kept = {key: self.world.record(key) for key in changed}
+        written = {key: documents.write(group) if group else None for key, group in kept.items()}
         self._write(written)
 
     def _write(self, groups: Mapping[str, str | None]) -> None:
@@ -225,6 +225,9 @@ class Cloud:
     def _load_groups(self) -> None:
         for document in self.state.groups():
             group = documents.read(document)
+            if group.deleted_at:
+                self.world.deleted[group.arn] = group
+                continue
             for member in list(group.members.values()):
                 if self.compute.instance(member.id) is None:  # EC2's state was not taken over
                     del group.members[member.id]

@@ -4,6 +4,7 @@ GET    health
 GET    machines                       id, group, state, address, pid, console
 GET    machines/ID/console            what it has said last
 POST   machines/ID/ACTION             crash | stop | hang | wake
+POST   machines/ID/rebalance          EC2 recommends to replace it (spot capacity may be wanted back)
 GET    prometheus-targets             discovery document of the running machines
 GET    faults                         those that have not ended
 POST   faults                         {"kind", "seconds", "service", "actions", "instance_type", "zone", "share"}
@@ -65,6 +66,10 @@ class ControlApi:
             case ("POST", "machines", instance_id, deed) if deed in DEEDS:
                 self._known(instance_id)
                 getattr(self._cloud.machines, deed)(instance_id)
+            case ("POST", "machines", instance_id, "rebalance"):
+                self._known(instance_id)
+                self._cloud.compute.risky.add(instance_id)
+                self._cloud.machine_changed(instance_id)
             case ("GET", "prometheus-targets"):
                 found = self.targets()
             case ("GET", "faults"):

@@ -5,20 +5,22 @@ instance. Each instance gets an address of 127.1.0.0/16 of its own, where its pr
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.exceptions import ServiceException
 
 from localcloud.aws.autoscaling.clock import Clock
-from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder
+from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder, Stray
 from localcloud.aws.autoscaling.plans import TemplateRef
+from localcloud.aws.balancing import Balancing
 from localcloud.aws.errors import AwsError, LaunchRefused, ValidationError
 from localcloud.aws.faults import Faults
 from localcloud.aws.machines import Addresses, Machines, Power
 from localcloud.aws.moto_services import AMI, MotoServices
 
-RUNNING, PENDING = ("running", 16), ("pending", 0)
+RUNNING, PENDING, STOPPED = ("running", 16), ("pending", 0), ("stopped", 80)
 TERMINATED_KEPT_S = 3600.0
 FORM_OF_TEMPLATE = "You must use a valid fully-formed launch template."
 
@@ -38,6 +40,8 @@ class Ec2Compute:
         """`boot_s` gives each machine's boot time."""
         self._services, self._machines, self._addresses = services, machines, addresses
         self._faults, self._clock, self._boot_s = faults, clock, boot_s
+        self._balancing = Balancing(services)
+        self.risky: set[str] = set()  # those whose spot capacity EC2 may want back
         self._instances: dict[str, Any] = {}
         self._addresses.used.update(i.private_ip for i in self._all() if i.state != "terminated")
 
@@ -92,11 +96,9 @@ class Ec2Compute:
 
     def boot(self, instance_id: str) -> None:
         """Switch the machine on."""
-        with self._services.lock:
-            instance = self.instance(instance_id)
-            instance._state.name, instance._state.code = RUNNING  # noqa: SLF001  moto has no other way
-            self._services.mark(["ec2"])
-        self._machines.boot(instance_id, instance.private_ip)
+        self._set_state(instance_id, RUNNING)
+        if (instance := self.instance(instance_id)) is not None:
+            self._machines.boot(instance_id, instance.private_ip)
 
     def condition(self, instance_id: str) -> Condition:
         """From the books and from the machine."""
@@ -120,27 +122,56 @@ class Ec2Compute:
                 self._addresses.give_back(address)
             self._services.mark(["ec2"])
 
-    def register(self, target_group: str, instance_id: str) -> None:
-        """Add it to a target group, unless it has been stopped meanwhile."""
-        with self._services.lock:
-            found, instance = self._target_group(target_group), self.instance(instance_id)
-            if found is not None and instance is not None and instance.state == RUNNING[0]:
-                found.register([{"Id": instance_id}])
-                self._services.mark(["elbv2"])
+    def stop(self, instance_id: str) -> None:
+        """Shut the machine down; it keeps its address."""
+        self._machines.stop(instance_id)
+        self._set_state(instance_id, STOPPED)
 
-    def deregister(self, target_group: str, instance_id: str) -> None:
-        """Take it out of a target group."""
+    def start(self, instance_id: str) -> float:
+        """Begin to start it again."""
+        self._set_state(instance_id, PENDING)
+        return self._clock.now() + self._boot_s()
+
+    def at_risk(self, instance_id: str) -> bool:
+        """Whether there is a rebalance recommendation for it."""
+        return instance_id in self.risky
+
+    def stray(self, instance_id: str) -> Stray:
+        """A running instance, with the template that its tags name."""
         with self._services.lock:
-            found = self._target_group(target_group)
-            if found is not None and instance_id in found.targets:
-                found.deregister([{"Id": instance_id}])
-                self._services.mark(["elbv2"])
+            instance = self.instance(instance_id)
+            if instance is None or instance.state != RUNNING[0]:
+                raise ValidationError(f"Invalid Instance ID(s): [{instance_id}]: it must exist and be running")
+            tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+            template = TemplateRef(
+                tags.get("aws:ec2launchtemplate:id", ""), "", tags.get("aws:ec2launchtemplate:version", "")
+            )
+            if template.id in self._ec2.launch_templates:
+                template = replace(template, name=self._ec2.launch_templates[template.id].name)
+            subnet, zone = str(instance.subnet_id), str(instance.placement)
+            return Stray(instance_id, zone, subnet, str(instance.instance_type), template)
+
+    def register(self, target: str, instance_id: str) -> None:
+        """Add it to a target group or load balancer, unless it has been stopped meanwhile."""
+        with self._services.lock:
+            instance = self.instance(instance_id)
+            if instance is not None and instance.state == RUNNING[0]:
+                self._balancing.register(target, instance_id)
+
+    def deregister(self, target: str, instance_id: str) -> None:
+        """Take it out of a target group or load balancer."""
+        with self._services.lock:
+            self._balancing.deregister(target, instance_id)
 
     def check_target_group(self, target_group: str) -> None:
         """ValidationError if there is no such target group."""
         with self._services.lock:
-            if self._target_group(target_group) is None:
-                raise ValidationError(f"Provided Target Groups may not be valid: '{target_group}' not found")
+            self._balancing.check_target_group(target_group)
+
+    def check_load_balancer(self, name: str) -> None:
+        """ValidationError if there is no such classic load balancer."""
+        with self._services.lock:
+            self._balancing.check_load_balancer(name)
 
     def check_unused(self, security_group: str) -> None:
         """DependencyViolation while an instance that is not terminated has the security group; moto would delete it."""
@@ -167,6 +198,7 @@ class Ec2Compute:
                 for instance in old:
                     reservation.instances.remove(instance)
                     self._instances.pop(instance.id, None)
+                    self.risky.discard(instance.id)
                     self._ec2.iam_instance_profile_associations.pop(instance.id, None)
                     self._services.mark(["ec2"])
                 if not reservation.instances:
@@ -247,8 +279,12 @@ class Ec2Compute:
             "aws:ec2launchtemplate:version": order.template.version,
         }
 
-    def _target_group(self, arn: str) -> Any:
-        return self._services.backend("elbv2").target_groups.get(arn)
+    def _set_state(self, instance_id: str, state: tuple[str, int]) -> None:
+        with self._services.lock:
+            instance = self.instance(instance_id)
+            if instance is not None and instance.state != "terminated":
+                instance._state.name, instance._state.code = state  # noqa: SLF001  moto has no other way
+                self._services.mark(["ec2"])
 
 
 def ended_at(instance: Any) -> datetime:

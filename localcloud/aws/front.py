@@ -111,7 +111,7 @@ class Front:
             content = b"".join(parts)
             changed = not is_read(name, action, environ["REQUEST_METHOD"])
             if changed:
-                self._cloud.services.mark({name} | ({"ec2"} if name == "elbv2" else set()))
+                self._cloud.services.mark({name} | ({"ec2", "elb"} if name == "elbv2" else set()))
         status, headers = seen[-1]
         if changed:
             self._cloud.save_services()

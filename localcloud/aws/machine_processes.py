@@ -98,9 +98,13 @@ class ProcessMachines:
         self._thread.start()
 
     def boot(self, instance_id: str, address: str) -> None:
-        """Have it started."""
+        """Have it started; a stopped one again, one that is being stopped as soon as it has."""
         with self._lock:
-            self._machines.setdefault(instance_id, Machine(instance_id, address))
+            machine = self._machines.setdefault(instance_id, Machine(instance_id, address))
+            if machine.power is Power.STOPPED:
+                machine.power = Power.OFF
+            elif machine.power is Power.ENDING and machine.after is Power.STOPPED:
+                machine.after = Power.OFF
         self._awake.set()
 
     def power(self, instance_id: str) -> Power:

@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 ACCOUNT = "123456789012"
 AMI = "ami-headrace"
 GLOBAL_SERVICES = frozenset({"iam", "sts", "s3"})
-SAVED_SERVICES = ("ec2", "iam", "sts", "ssm", "elbv2", "cloudwatch", "logs", "s3")
+SAVED_SERVICES = ("ec2", "iam", "sts", "ssm", "elb", "elbv2", "cloudwatch", "logs", "s3")
 READ_ONLY_PREFIXES = ("Describe", "Get", "List", "Head", "Simulate", "Lookup")
 
 

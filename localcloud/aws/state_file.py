@@ -46,7 +46,7 @@ class StateFile:
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + SCHEMA)
 
     def save(self, groups: Mapping[str, str | None], services: Mapping[str, bytes]) -> None:
-        """Write groups (None: gone) and services in one transaction."""
+        """Write groups (None: gone), by name or, once deleted, by ARN, and services in one transaction."""
         with self._lock, self._connection:
             self._connection.execute("BEGIN")
             for name, document in groups.items():

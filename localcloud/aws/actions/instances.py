@@ -54,6 +54,12 @@ def exit_standby(world: World, p: Parameters) -> Answer:
     return _activities(world, p, members.exit_standby(world, p["AutoScalingGroupName"], p.get("InstanceIds", [])))
 
 
+def attach_instances(world: World, p: Parameters) -> Answer:
+    """AttachInstances."""
+    members.attach(world, p["AutoScalingGroupName"], p.get("InstanceIds", []))
+    return {}
+
+
 def detach_instances(world: World, p: Parameters) -> Answer:
     """DetachInstances."""
     ids, decrement = p.get("InstanceIds", []), p["ShouldDecrementDesiredCapacity"]
@@ -63,7 +69,10 @@ def detach_instances(world: World, p: Parameters) -> Answer:
 def describe_activities(world: World, p: Parameters) -> Answer:
     """DescribeScalingActivities: newest first."""
     name, ids = p.get("AutoScalingGroupName"), p.get("ActivityIds")
-    owners = [world.group(name)] if name else list(world.groups.values())
+    gone = list(world.deleted.values()) if p.get("IncludeDeletedGroups", False) else []
+    owners = [g for g in [*gone, *world.groups.values()] if name in {None, g.name, g.arn}]
+    if name and not owners:
+        world.group(name)
     found: list[tuple[Group, Activity]] = [(g, a) for g in owners for a in g.activities if not ids or a.id in ids]
     found.reverse()
     found.sort(key=lambda pair: -pair[1].started_at)
@@ -76,6 +85,7 @@ READS: dict[str, Action] = {
     "DescribeScalingActivities": describe_activities,
 }
 WRITES: dict[str, Action] = {
+    "AttachInstances": attach_instances,
     "DetachInstances": detach_instances,
     "EnterStandby": enter_standby,
     "ExitStandby": exit_standby,

@@ -107,7 +107,7 @@ def member(one: Member) -> dict[str, Any]:
         "AvailabilityZone": one.zone,
         "LifecycleState": one.lifecycle.value,
         "HealthStatus": "Healthy" if one.healthy else "Unhealthy",
-        "LaunchTemplate": template(one.template),
+        "LaunchTemplate": template(one.template) if one.template.id else None,
         "ProtectedFromScaleIn": one.protected,
         "WeightedCapacity": str(one.weight) if one.weighted else None,
     }

@@ -92,7 +92,7 @@ def out_of_pool(world: World, group: Group, member: Member, cause: str) -> None:
     stopped = member.lifecycle is not S.WARMED_RUNNING
     member.move(S.PENDING)
     if stopped:
-        member.ready_at, member.booted = world.compute.start(member.id), False
+        member.ready_at = world.compute.start(member.id)
     member.hooks_skipped, member.protected = False, group.protect_new
     activities.begin(world, group, f"Launching a new EC2 instance from warm pool: {member.id}", cause, member=member)
     world.touch(group)
@@ -136,6 +136,7 @@ def _settle(world: World, group: Group, member: Member) -> None:
     member.hooks_skipped, member.returning = False, False
     if state is not S.WARMED_RUNNING:
         world.compute.stop(member.id)
+        member.booted = False
     _finish(world, group, member)
 
 

@@ -74,6 +74,50 @@ def detach(world: World, name: str, ids: Sequence[str], *, decrement: bool) -> l
     return _withdraw(world, name, ids, Lifecycle.DETACHING, decrement=decrement)
 
 
+def attach(world: World, name: str, ids: Sequence[str]) -> None:
+    """Take running instances of no group into this one; the desired capacity grows by them."""
+    group, now = world.group(name), world.clock.now()
+    if not 1 <= len(ids) <= IDS_MAX:
+        raise ValidationError(f"1 to {IDS_MAX} instances must be named: {len(ids)}")
+    strays = []
+    for instance_id in dict.fromkeys(ids):
+        if instance_id in world.owners:
+            raise ValidationError(
+                f"Instance {instance_id} is already part of Auto Scaling group:{world.owners[instance_id]}."
+            )
+        stray = world.compute.stray(instance_id)
+        if stray.zone not in group.zones:
+            raise ValidationError(f"Instance {instance_id} is in {stray.zone}, not in a zone of {name}: {group.zones}")
+        strays.append(stray)
+    if group.desired + len(strays) > group.max:
+        raise ValidationError(
+            f"New SetDesiredCapacity value {group.desired + len(strays)} is above max value {group.max} for the "
+            "AutoScalingGroup."
+        )
+    for stray in strays:
+        group.desired += 1
+        member = Member(
+            id=stray.id,
+            zone=stray.zone,
+            subnet=stray.subnet,
+            instance_type=stray.instance_type,
+            template=stray.template,
+            launched_at=now,
+            ready_at=now,
+            protected=group.protect_new,
+            booted=True,
+            hooks_skipped=True,
+        )
+        group.members[stray.id] = member
+        world.owners[stray.id] = group.name
+        cause = (
+            f"At {activities.stamp(now)} an instance was attached in response to a user request, increasing the "
+            f"capacity from {group.desired - 1} to {group.desired}."
+        )
+        activities.begin(world, group, f"Attaching an existing EC2 instance: {stray.id}", cause, member=member)
+    world.touch(group)
+
+
 def exit_standby(world: World, name: str, ids: Sequence[str]) -> list[Activity]:
     """Put instances back in service; the desired capacity grows by them."""
     group = world.group(name)
