@@ -26,7 +26,8 @@ PREFIX = "/_localcloud/"
 METRICS_PORT = 7401
 CONSOLE_BYTES_SHOWN = 64 * 1024
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
-DEEDS = ("crash", "stop", "hang", "wake")
+REBALANCE = "rebalance"
+DEEDS = ("crash", "stop", "hang", "wake", REBALANCE)
 
 
 @dataclass(slots=True, frozen=True)
@@ -64,12 +65,7 @@ class ControlApi:
             case ("GET", "machines", instance_id, "console"):
                 return self._console(instance_id)
             case ("POST", "machines", instance_id, deed) if deed in DEEDS:
-                self._known(instance_id)
-                getattr(self._cloud.machines, deed)(instance_id)
-            case ("POST", "machines", instance_id, "rebalance"):
-                self._known(instance_id)
-                self._cloud.compute.risky.add(instance_id)
-                self._cloud.machine_changed(instance_id)
+                self._do(deed, instance_id)
             case ("GET", "prometheus-targets"):
                 found = self.targets()
             case ("GET", "faults"):
@@ -113,6 +109,14 @@ class ControlApi:
 
     def _members(self) -> dict[str, tuple[Group, Member]]:
         return {m.id: (g, m) for g in self._cloud.world.groups.values() for m in g.members.values()}
+
+    def _do(self, deed: str, instance_id: str) -> None:
+        self._known(instance_id)
+        if deed == REBALANCE:
+            self._cloud.compute.risky.add(instance_id)
+            self._cloud.machine_changed(instance_id)
+        else:
+            getattr(self._cloud.machines, deed)(instance_id)
 
     def _known(self, instance_id: str) -> None:
         if all(view.id != instance_id for view in self._cloud.machines.listing()):

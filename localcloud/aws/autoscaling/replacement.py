@@ -38,6 +38,7 @@ class _Tally:
     """Units as they are once those who leave are gone."""
 
     ready: int
+    idle: int  # of those who are to be replaced, what does not serve
     moving: bool  # a replacement is under way
 
 
@@ -47,6 +48,7 @@ def plan(desired: int, capacity: Sequence[Member], cohorts: Sequence[Cohort], re
     made = Plan(desired)
     tally = _Tally(
         ready=sum(m.weight for m in capacity if ready(m)),
+        idle=sum(m.weight for m in capacity if m.id in going and not ready(m)),
         moving=sum(m.weight for m in capacity) < desired or any(not ready(m) for m in capacity if m.id not in going),
     )
     for cohort in cohorts:
@@ -59,13 +61,12 @@ def _take(desired: int, cohort: Cohort, ready: Callable[[Member], bool], tally: 
     room = max(0, math.ceil(desired * cohort.most / WHOLE) - desired)
     launch_first = bool(room) and cohort.least >= WHOLE
     waiting = sum(m.weight for m in cohort.members)
-    idle = sum(m.weight for m in cohort.members if not ready(m))
     for member in cohort.members:
         if ready(member):
             alone = not room and not tally.moving
             may = tally.ready - member.weight >= floor or alone
         else:
-            may = not launch_first or tally.ready + idle - member.weight >= desired
+            may = not launch_first or tally.ready + tally.idle - member.weight >= desired
         if not may:
             continue
         made.leaving.append((member, cohort.cause))
@@ -74,5 +75,5 @@ def _take(desired: int, cohort: Cohort, ready: Callable[[Member], bool], tally: 
         if ready(member):
             tally.ready -= member.weight
         else:
-            idle -= member.weight
+            tally.idle -= member.weight
     made.units = max(made.units, desired + min(waiting, room))
