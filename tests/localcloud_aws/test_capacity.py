@@ -73,7 +73,7 @@ def test_a_policy_that_launches_first_terminates_when_the_replacement_serves() -
 
 def test_many_unhealthy_ones_go_one_after_the_other_when_the_maximum_is_near() -> None:
     aws = ModelWorld(boot_s=30)
-    aws.create(DesiredCapacity=10, MaxSize=10, **policy(100, 110))
+    aws.create(DesiredCapacity=10, MaxSize=10, VPCZoneIdentifier="subnet-a", **policy(100, 110))
     aws.pass_s(30)
     sick = set(impair(aws, 3))
     for left in (2, 1, 0):

@@ -33,7 +33,8 @@ def old_group(desired: int = 4, boot_s: float = 0.0, **parameters: Any) -> Model
     """A group of version 1, whose template has a version 2 by now."""
     aws = ModelWorld(boot_s=boot_s)
     template = {"LaunchTemplateId": "lt-1", "Version": "1"}
-    aws.create(**({"DesiredCapacity": desired, "MaxSize": 20, "LaunchTemplate": template} | parameters))
+    base: dict[str, Any] = {"DesiredCapacity": desired, "MaxSize": 20, "LaunchTemplate": template}
+    aws.create(**(base | parameters))
     aws.pass_s(boot_s)
     aws.compute.templates["lt-1"] = 2
     return aws

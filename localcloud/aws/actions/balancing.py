@@ -75,7 +75,8 @@ def describe_traffic(world: World, p: Parameters) -> Answer:
 
 
 def _sources(p: Parameters) -> tuple[list[str], list[str]]:
-    target_groups, load_balancers = [], []
+    target_groups: list[str] = []
+    load_balancers: list[str] = []
     for one in p["TrafficSources"]:
         kind = one.get("Type") or ("elbv2" if one["Identifier"].startswith("arn:") else "elb")
         if kind not in KINDS:
