@@ -18,7 +18,8 @@ CONTINUE, ABANDON = "CONTINUE", "ABANDON"
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 30, 7200
 GLOBAL_S_MAX = 48 * 3600
 GLOBAL_TIMEOUTS_MAX = 100
-WAITING = frozenset({Lifecycle.PENDING_WAIT, Lifecycle.TERMINATING_WAIT})
+LAUNCH_WAITS = frozenset({Lifecycle.PENDING_WAIT, Lifecycle.WARMED_PENDING_WAIT})
+WAITING = LAUNCH_WAITS | {Lifecycle.TERMINATING_WAIT, Lifecycle.WARMED_TERMINATING_WAIT}
 
 
 @dataclass(slots=True, frozen=True)
@@ -66,7 +67,7 @@ def delete(world: World, group: Group, name: str) -> None:
         raise ValidationError(f"No Lifecycle Hook found with name {name}")
     del group.hooks[name]
     for member in group.members.values():
-        result = ABANDON if member.lifecycle is Lifecycle.PENDING_WAIT else CONTINUE
+        result = ABANDON if member.lifecycle in LAUNCH_WAITS else CONTINUE
         for action in member.actions:
             if action.hook == name and not action.result:
                 action.result, action.reason = result, "Lifecycle hook was deleted"

@@ -151,8 +151,7 @@ def _wait(world: World, group: Group, member: Member) -> None:
     if verdict is None:
         return
     world.changed.add(group.name)
-    launching = member.lifecycle in {S.PENDING_WAIT, S.WARMED_PENDING_WAIT}
-    if not (launching and verdict.abandoned):
+    if not (member.lifecycle in hooks.LAUNCH_WAITS and verdict.abandoned):
         member.move(HELD[member.lifecycle])
         return
     message = (
