@@ -86,6 +86,7 @@ class Cloud:
             account=self.services.account,
             region=settings.region,
             quotas=Quotas(groups=GROUPS_MAX),
+            alarm_state=self._alarm_state,
         )
         self._load_groups()
         self.reads = DelayedReads(self.world, settings.read_delay_s)
@@ -234,6 +235,12 @@ class Cloud:
                 else:
                     self.world.owners[member.id] = group.name
             self.world.groups[group.name] = group
+
+    def _alarm_state(self, name: str) -> str | None:
+        """The state of a CloudWatch alarm; None when there is none."""
+        with self.services.lock:
+            alarm = self.services.backend("cloudwatch").alarms.get(name)
+            return str(alarm.state_value) if alarm else None
 
     def _make_machines(self) -> Machines:
         if self.settings.machines == "virtual":
