@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from localcloud.aws.cloud import Cloud, CloudSettings
 from localcloud.aws.front import Front
+from localcloud.aws.iam.access import MODES, OFF
 from localcloud.stop_signal import StopSignal
 
 LOOPBACK = "127.0.0.1"
 IDLE_CONNECTION_S_MAX = 120
+ROOT_KEY_VARIABLE, ROOT_SECRET_VARIABLE = "LOCALCLOUD_AWS_ROOT_KEY_ID", "LOCALCLOUD_AWS_ROOT_SECRET"
 PASSED_TO_MACHINES = ("PATH", "PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -40,11 +42,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--machines", choices=("virtual", "process"), default="virtual")
     parser.add_argument("--boot-s", type=float, default=0.0, help="seconds that a machine takes to run")
     parser.add_argument("--read-delay-s", type=float, default=0.0, help="seconds by which descriptions lag behind")
+    parser.add_argument(
+        "--iam",
+        choices=MODES,
+        default=OFF,
+        help="roles: keys of IAM and STS are held to policies; enforce: and no others",
+    )
     parser.add_argument("--state", type=Path, help="the file that survives a crash; without it nothing does")
     parser.add_argument(
         "--node-command", default=f"{shlex.quote(sys.executable)} -m dataplane.agent", help="what a machine runs"
     )
     return parser.parse_args(arguments)
+
+
+def root_key(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The account's own access key and secret; by the environment, because arguments can be read by everybody."""
+    key, secret = environment.get(ROOT_KEY_VARIABLE), environment.get(ROOT_SECRET_VARIABLE)
+    return (key, secret) if key and secret else None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,6 +74,8 @@ def main(arguments: Sequence[str]) -> int:
         boot_s=options.boot_s,
         read_delay_s=options.read_delay_s,
         state=options.state.resolve() if options.state else None,
+        iam=options.iam,
+        root=root_key(os.environ),
         node_command=tuple(shlex.split(options.node_command)),
         node_path={name: os.environ[name] for name in PASSED_TO_MACHINES if name in os.environ},
     )

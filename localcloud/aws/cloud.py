@@ -23,6 +23,8 @@ from localcloud.aws.autoscaling.world import Quotas, World
 from localcloud.aws.delayed_reads import DelayedReads
 from localcloud.aws.ec2_compute import Ec2Compute
 from localcloud.aws.faults import Faults
+from localcloud.aws.iam.access import OFF, Access
+from localcloud.aws.iam.resources import Namer
 from localcloud.aws.imds import PREFIX, MetadataService
 from localcloud.aws.machine_processes import ProcessMachines, can_bind
 from localcloud.aws.machines import Addresses, Machines, VirtualMachines
@@ -50,6 +52,8 @@ class CloudSettings:
     node_command: tuple[str, ...] = ()
     node_path: Mapping[str, str] = field(default_factory=dict)  # PATH and the like, for machines
     seed: int | None = None
+    iam: str = OFF
+    root: tuple[str, str] | None = None  # access key and secret of the account itself
 
 
 class Cloud:
@@ -89,10 +93,12 @@ class Cloud:
             alarm_state=self._alarm_state,
         )
         self._load_groups()
+        namer = Namer(self.services.account, settings.region, self._group_arn, self.world.owners.get)
+        self.access = Access(settings.iam, self.services, namer, self._tags_of, self.clock, settings.root)
         self.reads = DelayedReads(self.world, settings.read_delay_s)
         secret = self.state.fact("metadata-secret", secrets.token_hex(32))
         self.metadata = MetadataService(
-            self.services, self.compute, self.clock, secret, self.target_state, self.save_services
+            self.services, self.compute, self.clock, secret, self.target_state, self.save_services, self.access
         )
         self._ticker = threading.Thread(target=self._tick_on, name="auto-scaling", daemon=True)
 
@@ -151,6 +157,20 @@ class Cloud:
             group = self.world.groups.get(self.world.owners.get(instance_id, ""))
             member = group.members.get(instance_id) if group else None
             return lifecycle.target_of(member.lifecycle) if member else None
+
+    def _group_arn(self, name: str) -> str | None:
+        group = self.world.groups.get(name)
+        return group.arn if group else None
+
+    def _tags_of(self, arn: str) -> dict[str, str]:
+        """The tags of a group or an instance, for conditions of policies."""
+        kind, _, name = arn.rpartition("/")
+        with self.lock:
+            if kind.endswith(":autoScalingGroupName"):
+                group = self.world.groups.get(name)
+                return {tag.key: tag.value for tag in group.tags.values()} if group else {}
+        instance = self.compute.instance(name) if kind.endswith(":instance") else None
+        return {tag["key"]: tag["value"] for tag in instance.get_tags()} if instance else {}
 
     def save_services(self) -> None:
         """Write down what moto's services have changed."""

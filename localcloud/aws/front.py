@@ -5,17 +5,24 @@ are paths of their own; everything else goes to moto. Whatever goes wrong is ans
 service's own protocol. A request's body is read whole before any lock is taken.
 """
 
+import hashlib
 import logging
 import re
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from localcloud.aws import imds, query_protocol, wire_errors
 from localcloud.aws.cloud import Cloud, new_id
 from localcloud.aws.control_api import ControlApi
 from localcloud.aws.errors import AwsError
+from localcloud.aws.iam import principals
+from localcloud.aws.iam.resources import Call
+from localcloud.aws.iam.signature import Received
 from localcloud.aws.moto_services import is_read
 
 log = logging.getLogger(__name__)
@@ -59,45 +66,64 @@ class Front:
                 body.seek(0)
                 answer = self._control.reply(environ["REQUEST_METHOD"], path, body.read(FORM_BYTES_MAX))
                 return respond(start_response, answer.status, answer.body, answer.content_type)
-            self._cloud.faults.check_call(service, action)
-            if service == query_protocol.SERVICE:
-                return self._auto_scaling(action, form, environ, request_id, start_response)
-            return self._moto(service, action, form, environ, body, start_response)
+            reply = self._obey(Asked(service, action, form, environ, body, request_id))
         except AwsError as error:
             failure = error
+        except ConnectionError:
+            raise  # the reply is lost: the server closes the connection
         except NotImplementedError as error:
             failure = AwsError("InvalidAction", f"{service} {action} is not offered by this stand-in: {error}")
         except Exception:
             log.exception("%s %s failed", service, action)
             failure = AwsError("InternalFailure", "The request failed inside this stand-in; its log says why.", 500)
+        else:
+            start_response(reply.status, reply.headers)
+            return [reply.content]
         text, content_type = wire_errors.write(service, failure, request_id)
         return respond(start_response, failure.status, text, content_type)
 
-    def _auto_scaling(
-        self, action: str, form: dict[str, str], environ: Environ, request_id: str, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    def _obey(self, asked: "Asked") -> "Reply":
+        """Do what is asked, as far as faults and permissions let it."""
+        plight = self._cloud.faults.check_call(asked.service, asked.action)
+        if plight.delay_s:
+            time.sleep(plight.delay_s)
+        self._check_access(asked)
+        reply = self._auto_scaling(asked) if asked.service == query_protocol.SERVICE else self._moto(asked)
+        if plight.reply_lost:
+            hang_up(asked.environ)
+        if plight.error_after:
+            raise AwsError("InternalFailure", "An internal error occurred.", 500)
+        return reply
+
+    def _check_access(self, asked: "Asked") -> None:
+        """AwsError when whoever signed the request may not make it."""
+        access, environ = self._cloud.access, asked.environ
+        if not access.looks_at(asked.service, asked.action):
+            return
+        target, _, query = str(environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/")).partition("?")
+        path = urlsplit(target).path if "://" in target else target
+        query, method = query or str(environ.get("QUERY_STRING", "")), str(environ["REQUEST_METHOD"])
+        content = asked.body.read(FORM_BYTES_MAX) if environ.get("HTTP_X_AMZ_TARGET") else b""
+        received = Received(method, path, query, headers_of(environ), digest(asked.body))
+        access.check(received, Call(asked.service, asked.action, asked.form, method, path, query, content))
+
+    def _auto_scaling(self, asked: "Asked") -> "Reply":
+        action = asked.action
+        found = CREDENTIAL.search(asked.environ.get("HTTP_AUTHORIZATION", ""))
         if found and found[1] != self._cloud.settings.region:
             raise AwsError(
                 "ValidationError", f"Groups are kept in {self._cloud.settings.region} only, not in {found[1]}"
             )
         model = query_protocol.operation(action)
-        parameters = query_protocol.parse(model, form) if model else {}
+        parameters = query_protocol.parse(model, asked.form) if model else {}
         answer = self._cloud.call(action, parameters, known=model is not None)
         if model is None:
             raise AssertionError(f"{action} was answered but is unknown")
-        return respond(start_response, 200, query_protocol.answer(model, answer, request_id), "text/xml")
+        return whole("200 OK", query_protocol.answer(model, answer, asked.id), "text/xml")
 
-    def _moto(  # noqa: PLR0913  a request has that many sides
-        self,
-        service: str,
-        action: str,
-        form: dict[str, str],
-        environ: Environ,
-        body: Any,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        body.seek(0)
+    def _moto(self, asked: "Asked") -> "Reply":
+        service, action, form, environ = asked.service, asked.action, asked.form, asked.environ
+        asked.body.seek(0)
         seen: list[tuple[str, list[tuple[str, str]]]] = []
 
         def keep(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
@@ -112,14 +138,15 @@ class Front:
             changed = not is_read(name, action, environ["REQUEST_METHOD"])
             if changed:
                 self._cloud.services.mark({name} | ({"ec2", "elb"} if name == "elbv2" else set()))
+            if service == "sts" and action == "AssumeRole":
+                principals.note_session(self._cloud.services, form)
         status, headers = seen[-1]
         if changed:
             self._cloud.save_services()
             self._follow_machines(service, action, form)
         if is_html(status, headers, content):
             raise AwsError("InvalidAction", f"{service} {action} is not offered by this stand-in.")
-        start_response(status, headers)
-        return [content]
+        return Reply(status, headers, content)
 
     def _follow_machines(self, service: str, action: str, form: dict[str, str]) -> None:
         """EC2 calls that change an instance's state behind its group's back reach the machine, and the group."""
@@ -137,6 +164,57 @@ class Front:
             [("X-aws-ec2-metadata-token-ttl-seconds", str(reply.token_ttl_s))] if reply.token_ttl_s is not None else []
         )
         return respond(start_response, reply.status, reply.body, reply.content_type, extra)
+
+
+@dataclass(slots=True, frozen=True)
+class Asked:
+    """A request, recognised."""
+
+    service: str
+    action: str
+    form: dict[str, str]
+    environ: Environ
+    body: Any  # a file, read whole
+    id: str
+
+
+@dataclass(slots=True, frozen=True)
+class Reply:
+    """An answer that is ready to go."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    content: bytes
+
+
+def whole(status: str, text: str, content_type: str) -> Reply:
+    """An answer of text."""
+    content = text.encode()
+    return Reply(status, [("Content-Type", content_type), ("Content-Length", str(len(content)))], content)
+
+
+def hang_up(environ: Environ) -> None:
+    """Close the connection without an answer; raises ConnectionError, which ends the request."""
+    if connection := environ.get("werkzeug.socket"):
+        connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError("a fault loses this reply")
+
+
+def headers_of(environ: Environ) -> dict[str, str]:
+    """A request's headers, their names in lower case."""
+    found = {key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")}
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            found[name.replace("_", "-").lower()] = str(environ[name])
+    return found
+
+
+def digest(body: Any) -> str:
+    """The sha256 of a body, in hex; the body is at its beginning again."""
+    body.seek(0)
+    found = hashlib.file_digest(body, "sha256").hexdigest()
+    body.seek(0)
+    return found
 
 
 def respond(

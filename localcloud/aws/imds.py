@@ -18,11 +18,14 @@ from typing import Any
 
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.ec2_compute import Ec2Compute
+from localcloud.aws.iam.access import OFF, Access
+from localcloud.aws.iam.principals import SOURCE_INSTANCE
 from localcloud.aws.moto_services import MotoServices
 
 PREFIX = "/_localcloud/imds/"
 TOKEN_S_MIN, TOKEN_S_MAX = 1, 21_600
 CREDENTIALS_S = 3600
+EC2_SERVICE = "ec2.amazonaws.com"
 RENEW_BEFORE_S = 900.0
 TTL_HEADER, TOKEN_HEADER = "HTTP_X_AWS_EC2_METADATA_TOKEN_TTL_SECONDS", "HTTP_X_AWS_EC2_METADATA_TOKEN"
 JSON, TEXT = "application/json", "text/plain"
@@ -55,10 +58,12 @@ class MetadataService:
         secret: str,
         target_state: Callable[[str], str | None],
         save: Callable[[], None],
+        access: Access,
     ) -> None:
         """`secret` signs tokens; `save` writes down that credentials were issued."""
         self._services, self._compute, self._clock = services, compute, clock
         self._secret, self._target_state, self._save = secret.encode(), target_state, save
+        self._access = access
         self._credentials: dict[str, _Credentials] = {}
         self._lock = threading.Lock()
 
@@ -167,6 +172,8 @@ class MetadataService:
             case ["iam", "security-credentials"]:
                 return Reply(200, role.name)
             case ["iam", "security-credentials", name] if name == role.name:
+                if self._access.mode != OFF and not self._access.may_take(role.arn, EC2_SERVICE):
+                    return Reply(200, untrusted(role.name), JSON)
                 return Reply(200, self._credentials_of(instance.id, role.arn), JSON)
             case _:
                 return Reply(404)
@@ -186,6 +193,11 @@ class MetadataService:
                     duration=CREDENTIALS_S,
                     external_id=None,
                 )
+                setattr(
+                    assumed,
+                    SOURCE_INSTANCE,
+                    f"arn:aws:ec2:{self._services.region}:{self._services.account}:instance/{instance_id}",
+                )
                 self._services.mark(["sts", "iam"])
             document = json.dumps(
                 {
@@ -201,6 +213,12 @@ class MetadataService:
             self._credentials[instance_id] = _Credentials(document, now + CREDENTIALS_S)
         self._save()
         return document
+
+
+def untrusted(role: str) -> str:
+    """What stands in the place of credentials when the role does not trust EC2."""
+    message = f"EC2 cannot assume the role {role}. Please see documentation at https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+    return json.dumps({"Code": "AssumeRoleUnauthorizedAccess", "Message": message})
 
 
 def _stamp(when: float) -> str:

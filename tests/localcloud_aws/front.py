@@ -67,7 +67,8 @@ class FrontProcess(StackProcess):
 
     def launch(self) -> Launch:
         command = (sys.executable, "-m", "localcloud.aws", "--port", str(self.port), *self._arguments)
-        return Launch(command, base_environment(), directory=self.log.parent)
+        account = {"LOCALCLOUD_AWS_ROOT_KEY_ID": "AKIAHEADRACETESTS000", "LOCALCLOUD_AWS_ROOT_SECRET": "made-up"}
+        return Launch(command, base_environment() | account, directory=self.log.parent)
 
     def is_ready(self) -> bool:
         try:

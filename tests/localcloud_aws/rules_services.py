@@ -1,6 +1,6 @@
 """Rules of everything but Auto Scaling itself: machines, metadata, identity, network, errors, faults."""
 
-from tests.localcloud_aws.rule import EC2, EC2_API, SCALING, Rule
+from tests.localcloud_aws.rule import EC2, EC2_API, IAM, SCALING, STS_API, Rule
 
 RULES = (
     Rule(
@@ -62,5 +62,71 @@ RULES = (
         EC2_API + "query-api-troubleshooting.html",
         "test_model.py::test_reads_may_lag_behind_writes",
         "never lags",
+    ),
+    Rule(
+        "An explicit Deny wins over every Allow; what nothing allows is denied (with --iam roles or enforce)",
+        IAM + "reference_policies_evaluation-logic.html",
+        "test_policy.py::test_policies",
+        "looks at actions only, and only when asked by an environment variable",
+    ),
+    Rule(
+        "Condition operators, IfExists, ForAnyValue and ForAllValues",
+        IAM + "reference_policies_elements_condition_operators.html",
+        "test_policy.py::test_conditions",
+        "ignores conditions of identity policies",
+    ),
+    Rule(
+        "A signature is of this request, this secret and this quarter of an hour",
+        IAM + "reference_sigv-create-signed-request.html",
+        "test_policy.py::test_what_botocore_has_signed_is_genuine_and_nothing_else",
+        "is not looked at",
+    ),
+    Rule(
+        "An unknown key or a wrong signature is refused with each service's own code (with --iam enforce)",
+        IAM + "reference_sigv-troubleshooting.html",
+        "test_identity.py::test_keys_that_nobody_has_and_signatures_of_another_secret",
+        "every key is good",
+    ),
+    Rule(
+        "A user may do what his policies say, on the resources that they name",
+        IAM + "access_policies.html",
+        "test_identity.py::test_a_user_may_do_what_his_policies_say",
+        "ignores resources",
+    ),
+    Rule(
+        "aws:ResourceTag looks at the tags of a group",
+        SCALING + "control-access-using-iam.html",
+        "test_identity.py::test_conditions_look_at_the_tags_of_groups",
+        "ignores it",
+    ),
+    Rule(
+        "AssumeRole needs the role's trust: principal, ExternalId; session tags and a session policy bind the session",
+        STS_API + "API_AssumeRole.html",
+        "test_identity.py::test_a_role_is_taken_with_the_right_external_id_only",
+        "gives anybody any role, existing or not",
+    ),
+    Rule(
+        "A machine's role can do exactly what its policy says, with credentials out of its metadata",
+        EC2 + "iam-roles-for-amazon-ec2.html",
+        "test_identity.py::test_a_node_can_do_exactly_what_the_policy_of_its_role_says",
+        "may do everything",
+    ),
+    Rule(
+        "A role that does not trust ec2.amazonaws.com gives a machine no credentials",
+        EC2 + "troubleshoot-iam-roles.html",
+        "test_identity.py::test_a_role_that_does_not_trust_ec2_gives_a_machine_nothing",
+        "gives them",
+    ),
+    Rule(
+        "Requests are throttled by token buckets, one for each family of calls, with each service's code",
+        EC2_API + "throttling.html",
+        "test_faults.py::test_a_bucket_lets_a_burst_pass_and_then_its_rate",
+        "never throttles",
+    ),
+    Rule(
+        "A call whose answer was lost has had its effect",
+        "general/latest/gr/api-retries.html",
+        "test_faults.py::test_a_lost_reply_has_had_its_effect",
+        "never loses an answer",
     ),
 )
