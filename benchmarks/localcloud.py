@@ -113,7 +113,9 @@ def fill(endpoint: str) -> None:
             MaxSize=20,
             DesiredCapacity=INSTANCES,
             LaunchTemplate={"LaunchTemplateId": template["LaunchTemplateId"], "Version": "1"},
-            VPCZoneIdentifier=",".join(subnet["SubnetId"] for subnet in subnets),
+            VPCZoneIdentifier=",".join(
+                subnets[(index + turn) % 3]["SubnetId"] for turn in range(3)
+            ),  # moto fills the first
             Tags=[{"Key": "headrace:group", "Value": name(index), "PropagateAtLaunch": True}],
         )
     last = GROUPS - 1

@@ -12,7 +12,9 @@ from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from localcloud.aws.cloud import Cloud, CloudSettings
+from localcloud.aws.boot_time import BootTime
+from localcloud.aws.cloud import Cloud
+from localcloud.aws.cloud_settings import CloudSettings
 from localcloud.aws.front import Front
 from localcloud.aws.iam.access import MODES, OFF
 from localcloud.stop_signal import StopSignal
@@ -40,7 +42,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=5000, help="0: any; the port is printed")
     parser.add_argument("--region", default=os.environ.get("AWS_REGION", "us-east-1"))
     parser.add_argument("--machines", choices=("virtual", "process"), default="virtual")
-    parser.add_argument("--boot-s", type=float, default=0.0, help="seconds that a machine takes to run")
+    parser.add_argument(
+        "--boot-s",
+        type=BootTime.parse,
+        default=BootTime(),
+        help="seconds that a machine takes to run, or lognormal:P50:P99",
+    )
     parser.add_argument("--read-delay-s", type=float, default=0.0, help="seconds by which descriptions lag behind")
     parser.add_argument(
         "--iam",
@@ -71,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         endpoint=f"http://{LOOPBACK}:{server.port}",
         region=options.region,
         machines=options.machines,
-        boot_s=options.boot_s,
+        boot=options.boot_s,
         read_delay_s=options.read_delay_s,
         state=options.state.resolve() if options.state else None,
         iam=options.iam,

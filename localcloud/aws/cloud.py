@@ -12,7 +12,6 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ from localcloud.aws import actions, moto_snapshot
 from localcloud.aws.autoscaling import documents, lifecycle, reconcile
 from localcloud.aws.autoscaling.clock import WallClock
 from localcloud.aws.autoscaling.world import Quotas, World
+from localcloud.aws.cloud_settings import CloudSettings
 from localcloud.aws.delayed_reads import DelayedReads
+from localcloud.aws.direct_machines import DirectMachines
 from localcloud.aws.ec2_compute import Ec2Compute
 from localcloud.aws.faults import Faults
-from localcloud.aws.iam.access import OFF, Access
+from localcloud.aws.iam.access import Access
 from localcloud.aws.iam.resources import Namer
 from localcloud.aws.imds import PREFIX, MetadataService
 from localcloud.aws.machine_processes import ProcessMachines, can_bind
@@ -37,23 +38,6 @@ CLEAN_EVERY_S = 60.0
 GROUPS_MAX = 5_000  # AWS's default quota is 500; an account may have more on request
 SNAPSHOT_SLOW_S = 0.1  # of computing; a slower one is not made at each change, but every so many times its duration
 SNAPSHOT_SHARE = 5.0
-
-
-@dataclass(slots=True, frozen=True)
-class CloudSettings:
-    """How the cloud is to be."""
-
-    endpoint: str
-    region: str = "us-east-1"
-    machines: str = "virtual"
-    boot_s: float = 0.0
-    read_delay_s: float = 0.0
-    state: Path | None = None
-    node_command: tuple[str, ...] = ()
-    node_path: Mapping[str, str] = field(default_factory=dict)  # PATH and the like, for machines
-    seed: int | None = None
-    iam: str = OFF
-    root: tuple[str, str] | None = None  # access key and secret of the account itself
 
 
 class Cloud:
@@ -80,9 +64,12 @@ class Cloud:
         usable = can_bind if settings.machines == "process" else lambda _address: True
         start = chance.randrange(1 << 16) if settings.machines == "process" else 0
         addresses = Addresses(start, usable)
-        self.compute = Ec2Compute(
-            self.services, self.machines, addresses, self.faults, self.clock, lambda: settings.boot_s
-        )
+
+        def boot_s() -> float:
+            return settings.boot.sample(chance)
+
+        self.compute = Ec2Compute(self.services, self.machines, addresses, self.faults, self.clock, boot_s)
+        self.direct = DirectMachines(self.services, self.compute, self.machines, addresses, self.clock, boot_s)
         self.world = World(
             self.clock,
             self.compute,
@@ -98,7 +85,14 @@ class Cloud:
         self.reads = DelayedReads(self.world, settings.read_delay_s)
         secret = self.state.fact("metadata-secret", secrets.token_hex(32))
         self.metadata = MetadataService(
-            self.services, self.compute, self.clock, secret, self.target_state, self.save_services, self.access
+            self.services,
+            self.compute,
+            self.clock,
+            secret,
+            self.target_state,
+            self.save_services,
+            self.access,
+            self.direct,
         )
         self._ticker = threading.Thread(target=self._tick_on, name="auto-scaling", daemon=True)
 
@@ -110,6 +104,7 @@ class Cloud:
             for member in group.members.values()
             if member.booted and not member.ended
         }
+        booted |= self.direct.restore(self.world.owners)
         if isinstance(self.machines, ProcessMachines):
             self.machines.start(booted)
         else:
@@ -144,6 +139,10 @@ class Cloud:
             self._save()
         self._news.set()
         return answer
+
+    def hurry(self) -> None:
+        """Something may be due sooner than the ticker thinks."""
+        self._news.set()
 
     def machine_changed(self, instance_id: str) -> None:
         """News from the machines' side."""
@@ -182,10 +181,13 @@ class Cloud:
         clean_at = time.monotonic() + CLEAN_EVERY_S
         while not self._closed:
             try:
+                taken = self.direct.run_due()
                 with self.lock:
+                    for instance_id in taken:
+                        self.world.machine_changed(instance_id)
                     if reconcile.run_due(self.world):
                         self._save()
-                    due = self.world.next_due()
+                    due = earliest(self.world.next_due(), self.direct.next_due())
                 if time.monotonic() > clean_at:
                     clean_at = time.monotonic() + CLEAN_EVERY_S
                     self.compute.purge()
@@ -280,6 +282,11 @@ class Cloud:
             "AWS_DEFAULT_REGION": self.settings.region,  # the one that boto3 reads
             "HEADRACE_NODE_ADDRESS": address,
         }
+
+
+def earliest(*times: float | None) -> float | None:
+    """The first of the times that there are."""
+    return min((when for when in times if when is not None), default=None)
 
 
 def new_id() -> str:

@@ -5,9 +5,10 @@ GET    machines                       id, group, state, address, pid, console
 GET    machines/ID/console            what it has said last
 POST   machines/ID/ACTION             crash | stop | hang | wake
 POST   machines/ID/rebalance          EC2 recommends to replace it (spot capacity may be wanted back)
+POST   machines/ID/interrupt          {"seconds"}: EC2 takes a spot machine after two minutes, or so many seconds
 GET    prometheus-targets             discovery document of the running machines
 GET    faults                         those that have not ended
-POST   faults                         {"kind", "seconds", "service", "actions", "instance_type", "zone", "share"}
+POST   faults                         {"kind", "seconds", ...}: see faults.py
 DELETE faults, faults/ID              end all, or one
 """
 
@@ -26,8 +27,8 @@ PREFIX = "/_localcloud/"
 METRICS_PORT = 7401
 CONSOLE_BYTES_SHOWN = 64 * 1024
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
-REBALANCE = "rebalance"
-DEEDS = ("crash", "stop", "hang", "wake", REBALANCE)
+INTERRUPT, REBALANCE = "interrupt", "rebalance"
+DEEDS = ("crash", "stop", "hang", "wake", INTERRUPT, REBALANCE)
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,16 +66,13 @@ class ControlApi:
             case ("GET", "machines", instance_id, "console"):
                 return self._console(instance_id)
             case ("POST", "machines", instance_id, deed) if deed in DEEDS:
-                self._do(deed, instance_id)
+                self._do(deed, instance_id, body)
             case ("GET", "prometheus-targets"):
                 found = self.targets()
             case ("GET", "faults"):
                 found = self._cloud.faults.listing()
             case ("POST", "faults"):
-                wanted = json.loads(body)
-                if not isinstance(wanted, dict):
-                    raise ValueError("it is something else")  # noqa: TRY004  answered like any other bad body
-                found = {"id": self._cloud.faults.inject(wanted).id}
+                found = {"id": self._cloud.faults.inject(an_object(body)).id}
             case ("DELETE", "faults", *rest):
                 self._cloud.faults.clear(rest[0] if rest else None)
             case _:
@@ -110,10 +108,13 @@ class ControlApi:
     def _members(self) -> dict[str, tuple[Group, Member]]:
         return {m.id: (g, m) for g in self._cloud.world.groups.values() for m in g.members.values()}
 
-    def _do(self, deed: str, instance_id: str) -> None:
+    def _do(self, deed: str, instance_id: str, body: bytes) -> None:
         self._known(instance_id)
-        if deed == REBALANCE:
-            self._cloud.compute.risky.add(instance_id)
+        if deed == INTERRUPT:
+            self._cloud.direct.interrupt(instance_id, an_object(body or b"{}"))
+            self._cloud.hurry()
+        elif deed == REBALANCE:
+            self._cloud.compute.risky[instance_id] = self._cloud.clock.now()
             self._cloud.machine_changed(instance_id)
         else:
             getattr(self._cloud.machines, deed)(instance_id)
@@ -129,6 +130,14 @@ class ControlApi:
         console = self._cloud.machines.console(instance_id)
         content = console.read_bytes()[-CONSOLE_BYTES_SHOWN:] if console.exists() else b""
         return Answer(200, content.decode(errors="replace"), TEXT)
+
+
+def an_object(body: bytes) -> dict[str, Any]:
+    """A body that is a JSON object; ValueError."""
+    wanted = json.loads(body)
+    if not isinstance(wanted, dict):
+        raise ValueError("it is something else")  # noqa: TRY004  answered like any other bad body
+    return wanted
 
 
 def labels(group: Group, member: Member) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Ec2Compute:
         self._services, self._machines, self._addresses = services, machines, addresses
         self._faults, self._clock, self._boot_s = faults, clock, boot_s
         self._balancing = Balancing(services)
-        self.risky: set[str] = set()  # those whose spot capacity EC2 may want back
+        self.risky: dict[str, float] = {}  # whose spot capacity EC2 may want back -> since when
         self._instances: dict[str, Any] = {}
         self._addresses.used.update(i.private_ip for i in self._all() if i.state != "terminated")
 
@@ -198,7 +198,7 @@ class Ec2Compute:
                 for instance in old:
                     reservation.instances.remove(instance)
                     self._instances.pop(instance.id, None)
-                    self.risky.discard(instance.id)
+                    self.risky.pop(instance.id, None)
                     self._ec2.iam_instance_profile_associations.pop(instance.id, None)
                     self._services.mark(["ec2"])
                 if not reservation.instances:

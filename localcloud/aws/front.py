@@ -34,12 +34,7 @@ FORM_BYTES_MAX = 4 << 20
 HTML_STATUS_MIN = 400
 CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 AUTO_SCALING_VERSION = "2011-01-01"
-STATES_OF_MACHINES = {
-    "TerminateInstances": "end",
-    "StopInstances": "stop",
-    "StartInstances": "",
-    "RebootInstances": "",
-}
+FOLLOWED = ("RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "RebootInstances")
 MOTO_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
@@ -123,6 +118,8 @@ class Front:
 
     def _moto(self, asked: "Asked") -> "Reply":
         service, action, form, environ = asked.service, asked.action, asked.form, asked.environ
+        if service == "ec2" and action == "GetConsoleOutput":
+            return whole("200 OK", self._cloud.direct.console_answer(form.get("InstanceId", ""), asked.id), "text/xml")
         asked.body.seek(0)
         seen: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -135,28 +132,41 @@ class Front:
                 self._cloud.compute.check_unused(form["GroupId"])
             parts = self._cloud.services.application(environ, keep)
             content = b"".join(parts)
+            succeeded = bool(seen) and seen[-1][0].startswith("2")
+            if service == "ec2" and action == "RunInstances" and succeeded:
+                content = self._cloud.direct.adopt(content)
             changed = not is_read(name, action, environ["REQUEST_METHOD"])
             if changed:
                 self._cloud.services.mark({name} | ({"ec2", "elb"} if name == "elbv2" else set()))
-            if service == "sts" and action == "AssumeRole":
+            if service == "sts" and action == "AssumeRole" and succeeded:
                 principals.note_session(self._cloud.services, form)
         status, headers = seen[-1]
         if changed:
             self._cloud.save_services()
-            self._follow_machines(service, action, form)
+            if succeeded:
+                self._follow_machines(service, action, form)
         if is_html(status, headers, content):
             raise AwsError("InvalidAction", f"{service} {action} is not offered by this stand-in.")
-        return Reply(status, headers, content)
+        headers = [(key, value) for key, value in headers if key.lower() != "content-length"]
+        return Reply(status, [*headers, ("Content-Length", str(len(content)))], content)
 
     def _follow_machines(self, service: str, action: str, form: dict[str, str]) -> None:
         """EC2 calls that change an instance's state behind its group's back reach the machine, and the group."""
-        if service != "ec2" or action not in STATES_OF_MACHINES:
+        if service != "ec2" or action not in FOLLOWED:
             return
         for key, instance_id in form.items():
             if key.startswith("InstanceId."):
-                if verb := STATES_OF_MACHINES[action]:
-                    getattr(self._cloud.machines, verb)(instance_id)
+                match action:
+                    case "TerminateInstances":
+                        self._cloud.machines.end(instance_id)
+                    case "StopInstances":
+                        self._cloud.machines.stop(instance_id)
+                    case "StartInstances":
+                        self._cloud.direct.start_again(instance_id)
+                    case _:
+                        pass
                 self._cloud.machine_changed(instance_id)
+        self._cloud.hurry()
 
     def _metadata(self, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         reply = self._cloud.metadata.reply(environ["REQUEST_METHOD"], path.removeprefix(imds.PREFIX), environ)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.aws.autoscaling.clock import Clock
+from localcloud.aws.direct_machines import DirectMachines
 from localcloud.aws.ec2_compute import Ec2Compute
 from localcloud.aws.iam.access import OFF, Access
 from localcloud.aws.iam.principals import SOURCE_INSTANCE
@@ -59,11 +60,12 @@ class MetadataService:
         target_state: Callable[[str], str | None],
         save: Callable[[], None],
         access: Access,
+        direct: DirectMachines,
     ) -> None:
         """`secret` signs tokens; `save` writes down that credentials were issued."""
         self._services, self._compute, self._clock = services, compute, clock
         self._secret, self._target_state, self._save = secret.encode(), target_state, save
-        self._access = access
+        self._access, self._direct = access, direct
         self._credentials: dict[str, _Credentials] = {}
         self._lock = threading.Lock()
 
@@ -144,6 +146,11 @@ class MetadataService:
             "placement/region": self._services.region,
             "autoscaling/target-lifecycle-state": self._target_state(instance.id),
         }
+        if (taken_at := self._direct.taken_at(instance.id)) is not None:
+            values["spot/instance-action"] = json.dumps({"action": "terminate", "time": _stamp(taken_at)})
+            values["spot/termination-time"] = _stamp(taken_at)
+        if (advised_at := self._compute.risky.get(instance.id)) is not None:
+            values["events/recommendations/rebalance"] = json.dumps({"noticeTime": _stamp(advised_at)})
         if instance.metadata_options.instance_metadata_tags == "enabled":
             values |= {f"tags/instance/{tag['key']}": tag["value"] for tag in instance.get_tags()}
         return values

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 FIRST = int(ipaddress.IPv4Address("127.1.0.1"))
+FIRST_OCTETS = "127.1."
 LAST = int(ipaddress.IPv4Address("127.1.255.254"))
 PORTS = (7400, 7401)  # what a machine binds on its own address
 

@@ -129,4 +129,22 @@ RULES = (
         "test_faults.py::test_a_lost_reply_has_had_its_effect",
         "never loses an answer",
     ),
+    Rule(
+        "Machines take their time to boot; RunInstances launches one, stop, start and terminate reach it",
+        EC2 + "ec2-instance-lifecycle.html",
+        "test_machines.py::test_a_machine_launched_directly_lives_and_speaks_and_survives_kill_9",
+        "has records, no machines",
+    ),
+    Rule(
+        "GetConsoleOutput returns what the machine has said last, 64 KiB at most",
+        EC2_API + "API_GetConsoleOutput.html",
+        "test_machines.py::test_a_machine_launched_directly_lives_and_speaks_and_survives_kill_9",
+        "always the same text",
+    ),
+    Rule(
+        "A spot machine is told of its interruption two minutes before, and of a rebalance recommendation",
+        EC2 + "spot-instance-termination-notices.html",
+        "test_machines.py::test_a_spot_machine_is_told_that_it_is_taken_and_then_is",
+        "never interrupts",
+    ),
 )
