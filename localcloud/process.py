@@ -38,7 +38,7 @@ class StackProcess(ABC):
     """Something that runs; subclasses say what is started, on which ports, and when it is ready."""
 
     name: str
-    ready_s_max: float = 30.0
+    ready_s_max: float = 90.0
     stop_s_max: float = 10.0
     stop_signal: signal.Signals = signal.SIGTERM
     layer: int = 0  # what stands on what: servers 0, the cloud 1, Headrace's own processes 2

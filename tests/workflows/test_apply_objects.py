@@ -88,9 +88,10 @@ async def test_a_cancel_reaches_the_object_that_runs_and_what_it_began_is_undone
     with pytest.raises(WorkflowFailureError) as ended:
         await handle.result()
     assert isinstance(ended.value.cause, CancelledError)
-    shown = {p.object: p.state for p in await handle.query("progress", result_type=list[ObjectProgress])}
-    assert "cancelled" in shown.values(), shown
-    assert "running" not in shown.values(), shown
+    told = await handle.query("progress", result_type=list[ObjectProgress])
+    shown = {p.object: p.state for p in told}
+    assert "cancelled" in shown.values(), told
+    assert "running" not in shown.values(), told
     assert world.open_leases == []
     assert during != "provisioner.add_fleet" or world.fleets == {}
 
