@@ -20,6 +20,7 @@ from localcloud.aws.autoscaling import documents, lifecycle, reconcile
 from localcloud.aws.autoscaling.clock import WallClock
 from localcloud.aws.autoscaling.world import Quotas, World
 from localcloud.aws.cloud_settings import CloudSettings
+from localcloud.aws.cloudwatch_alarms import CloudWatchAlarms
 from localcloud.aws.delayed_reads import DelayedReads
 from localcloud.aws.direct_machines import DirectMachines
 from localcloud.aws.ec2_compute import Ec2Compute
@@ -77,7 +78,7 @@ class Cloud:
             account=self.services.account,
             region=settings.region,
             quotas=Quotas(groups=GROUPS_MAX),
-            alarm_state=self._alarm_state,
+            alarms=CloudWatchAlarms(self.services, self.clock),
         )
         self._load_groups()
         namer = Namer(self.services.account, settings.region, self._group_arn, self.world.owners.get)
@@ -257,12 +258,6 @@ class Cloud:
                 else:
                     self.world.owners[member.id] = group.name
             self.world.groups[group.name] = group
-
-    def _alarm_state(self, name: str) -> str | None:
-        """The state of a CloudWatch alarm; None when there is none."""
-        with self.services.lock:
-            alarm = self.services.backend("cloudwatch").alarms.get(name)
-            return str(alarm.state_value) if alarm else None
 
     def _make_machines(self) -> Machines:
         if self.settings.machines == "virtual":

@@ -5,6 +5,7 @@ from typing import Any
 
 from localcloud.aws import actions
 from localcloud.aws.autoscaling import reconcile
+from localcloud.aws.autoscaling.alarms import VirtualAlarms
 from localcloud.aws.autoscaling.clock import VirtualClock
 from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.autoscaling.virtual_compute import VirtualCompute
@@ -18,7 +19,8 @@ class ModelWorld:
         self.clock = VirtualClock()
         self.compute = VirtualCompute(self.clock, boot_s=lambda: boot_s)
         ids = itertools.count(1)
-        self.world = World(self.clock, self.compute, lambda: f"id-{next(ids)}")
+        self.alarms = VirtualAlarms()
+        self.world = World(self.clock, self.compute, lambda: f"id-{next(ids)}", alarms=self.alarms)
 
     def call(self, action: str, **parameters: Any) -> dict[str, Any]:
         answer = actions.find(action, known=True)(self.world, parameters)

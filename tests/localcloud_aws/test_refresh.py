@@ -294,8 +294,8 @@ def test_a_refresh_that_gets_nowhere_fails_and_is_rolled_back_if_wanted(wanted: 
 @pytest.mark.parametrize(("wanted", "status"), [(False, "Failed"), (True, "RollbackInProgress")])
 def test_an_alarm_fails_the_refresh_or_rolls_it_back(wanted: bool, status: str) -> None:
     aws = old_group(4)
-    alarms = {"errors": "OK"}
-    aws.world.alarm_state = alarms.get
+    alarms = aws.alarms.states
+    alarms["errors"] = "OK"
     start(aws, AutoRollback=wanted, InstanceWarmup=600, AlarmSpecification={"Alarms": ["errors"]})
     aws.pass_s(60)
     assert told(aws)["Status"] == "InProgress"
@@ -307,8 +307,8 @@ def test_an_alarm_fails_the_refresh_or_rolls_it_back(wanted: bool, status: str) 
 
 def test_the_bake_time_watches_on_before_the_refresh_is_successful() -> None:
     aws = old_group(2)
-    alarms = {"errors": "OK"}
-    aws.world.alarm_state = alarms.get
+    alarms = aws.alarms.states
+    alarms["errors"] = "OK"
     start(aws, InstanceWarmup=0, BakeTime=900, AutoRollback=True, AlarmSpecification={"Alarms": ["errors"]})
     assert (told(aws)["Status"], versions(aws)) == ("Baking", ["2", "2"])
     aws.pass_s(600)

@@ -1,11 +1,11 @@
 """What is due in a group now: the one place from which instances come, go, and change state.
 
-`step` looks at the group and at the time and does, in this order: scheduled actions, carry each instance on in its
+`step` looks at the group and at the time and does, in this order: scheduled actions, alarms, carry each instance on in its
 life, find the unhealthy, carry the instance refresh on, replace, launch and terminate, fill the warm pool, remove a
 group that is being deleted. It then says when it wants to be called next. Calling it at any other time does no harm.
 """
 
-from localcloud.aws.autoscaling import activities, health, refreshing, scaling, schedules, warm_pools
+from localcloud.aws.autoscaling import activities, health, policies, refreshing, scaling, schedules, warm_pools
 from localcloud.aws.autoscaling.clock import VirtualClock
 from localcloud.aws.autoscaling.life import carry_on, leave
 from localcloud.aws.autoscaling.lifecycle import LEAVING, WARM_LEAVING, Lifecycle
@@ -42,6 +42,7 @@ def step(world: World, group: Group) -> float:
     """Do what is due; the time at which something will be due next (infinity: nothing, as things stand)."""
     if not group.deleting:
         schedules.run(world, group)
+        policies.run(world, group)
     _carry_all_on(world, group)
     health.judge(world, group)
     if group.deleting:
@@ -83,5 +84,10 @@ def _next_due(world: World, group: Group) -> float:
             times.append(max(now, group.launch_retry_at))
         if group.rebalance_at > now:
             times.append(group.rebalance_at)
-        times += [refreshing.next_due(world, group), schedules.next_due(group), warm_pools.next_due(world, group)]
+        times += [
+            refreshing.next_due(world, group),
+            schedules.next_due(group),
+            policies.next_due(world, group),
+            warm_pools.next_due(world, group),
+        ]
     return min(times)

@@ -160,14 +160,12 @@ class Group:
     launch_failures: int = 0
     launch_retry_at: float = 0.0
     rebalance_at: float = 0.0  # not before then, because a zone had no room
-    expired_at: float = 0.0  # when an instance was last replaced for its age
     load_balancers: list[str] = field(default_factory=list)
-    metrics: list[str] = field(default_factory=list)
-    notifications: dict[str, list[str]] = field(default_factory=dict)  # topic -> types
     refreshes: list[Refresh] = field(default_factory=list)  # oldest first
     warm_pool: WarmPool | None = None
     schedules: dict[str, ScheduledAction] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    alarms_at: float = 0.0  # when the alarms of the policies are looked at next
     deleted_at: float = 0.0
 
     @property

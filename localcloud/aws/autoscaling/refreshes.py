@@ -131,7 +131,7 @@ def _preferences(world: World, group: Group, given: Mapping[str, Any], wanted: C
     if made.auto_rollback and (why := irreversible(wanted, previous)):
         raise ValidationError(f"AutoRollback is not possible: {why}")
     for alarm in made.alarms:
-        if world.alarm_state(alarm) is None:
+        if world.alarms.state(alarm) is None:
             raise ValidationError(f"The CloudWatch alarm {alarm} does not exist")
     return made
 

@@ -149,7 +149,7 @@ def next_due(world: World, group: Group) -> float:
 def _breached(world: World, refresh: Refresh) -> str:
     if refresh.status not in ALARMED:
         return ""
-    return next((name for name in refresh.preferences.alarms if world.alarm_state(name) == "ALARM"), "")
+    return next((name for name in refresh.preferences.alarms if world.alarms.state(name) == "ALARM"), "")
 
 
 def _begin(world: World, group: Group, refresh: Refresh) -> None:

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from localcloud.aws.autoscaling.alarms import Alarms, VirtualAlarms
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.autoscaling.compute import Compute
 from localcloud.aws.autoscaling.records import Group, Member
@@ -37,7 +38,7 @@ class World:
     account: str = "123456789012"
     region: str = "us-east-1"
     quotas: Quotas = field(default_factory=Quotas)
-    alarm_state: Callable[[str], str | None] = lambda _name: None  # OK, ALARM, INSUFFICIENT_DATA; None: no such alarm
+    alarms: Alarms = field(default_factory=VirtualAlarms)
     groups: dict[str, Group] = field(default_factory=dict)
     deleted: dict[str, Group] = field(default_factory=dict)  # by ARN: what is still told of groups that are gone
     changed: set[str] = field(default_factory=set)

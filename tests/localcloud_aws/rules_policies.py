@@ -1,0 +1,63 @@
+"""Rules of Auto Scaling: scaling policies and their alarms."""
+
+from tests.localcloud_aws.rule import SCALING, SCALING_API, Rule
+
+NO_ALARMS = "alarms are not evaluated"
+RAW = "stores any value"
+
+RULES = (
+    Rule(
+        "Adjustments change by, to, or by percent: rounded towards zero but to one at least, within the bounds",
+        SCALING + "as-scaling-simple-step.html",
+        "test_policies.py::test_adjustment_types",
+        "without percentages' minimum and the group's bounds",
+    ),
+    Rule(
+        "The step that the breach falls into decides; above the threshold its lower bound belongs to it, below its upper one",
+        SCALING + "as-scaling-simple-step.html",
+        "test_policies.py::test_steps_of_the_user_guide",
+        "does not execute steps",
+    ),
+    Rule(
+        "What warms up counts as there already, and nothing is scaled in meanwhile",
+        SCALING + "ec2-auto-scaling-default-instance-warmup.html",
+        "test_policies.py::test_what_warms_up_is_counted_by_steps_as_there_already",
+        "does not execute steps",
+    ),
+    Rule(
+        "A simple policy waits for its cooldown: ScalingActivityInProgress",
+        SCALING + "ec2-auto-scaling-scaling-cooldowns.html",
+        "test_policies.py::test_a_simple_policy_honours_its_own_cooldown",
+        "no cooldown",
+    ),
+    Rule(
+        "Alarms execute policies, unless AlarmNotification is suspended",
+        SCALING + "as-suspend-resume-processes.html",
+        "test_policies.py::test_an_alarm_executes_a_policy_and_a_suspended_process_does_not",
+        NO_ALARMS,
+    ),
+    Rule(
+        "Target tracking keeps two alarms and follows the metric; scale-in can be disabled",
+        SCALING + "as-scaling-target-tracking.html",
+        "test_policies.py::test_target_tracking_keeps_alarms_and_follows_the_metric",
+        "alarms, without effect",
+    ),
+    Rule(
+        "Of several policies the one that gives the largest capacity counts",
+        SCALING + "as-scale-based-on-demand.html",
+        "test_policies.py::test_the_policy_that_gives_the_largest_capacity_counts",
+        NO_ALARMS,
+    ),
+    Rule(
+        "Fields belong to types of policies; steps have no gap and no overlap and go on without end on their side",
+        SCALING_API + "API_PutScalingPolicy.html",
+        "test_policies.py::test_what_is_refused",
+        RAW,
+    ),
+    Rule(
+        "Datapoints of a metric bring its alarm into ALARM, and the alarm its policy into effect",
+        SCALING + "as-scaling-simple-step.html",
+        "test_front_scaling.py::test_a_metric_scales_a_group_by_its_alarm",
+        NO_ALARMS,
+    ),
+)
