@@ -148,8 +148,8 @@ class Ec2Compute:
             )
             if template.id in self._ec2.launch_templates:
                 template = replace(template, name=self._ec2.launch_templates[template.id].name)
-            subnet, zone = str(instance.subnet_id), str(instance.placement)
-            return Stray(instance_id, zone, subnet, str(instance.instance_type), template)
+            subnet = str(instance.subnet_id)
+            return Stray(instance_id, self.zone_of(subnet), subnet, str(instance.instance_type), template)
 
     def register(self, target: str, instance_id: str) -> None:
         """Add it to a target group or load balancer, unless it has been stopped meanwhile."""
