@@ -122,3 +122,17 @@ def test_addresses_are_not_used_again_at_once_and_only_where_ports_are_free() ->
     last = Addresses((1 << 16) - 4)
     assert last.take() == "127.1.255.253"
     assert can_bind("127.1.200.200")
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["while it is being stopped", "once it has stopped"])
+def test_a_stopped_machine_starts_again(rig: Rig, at_once: bool) -> None:
+    machines = rig.machines()
+    machines.start({})
+    machines.boot("i-1", "127.1.9.1")
+    first = pid_of(machines, "i-1")
+    machines.stop("i-1")
+    if not at_once:
+        until(lambda: machines.power("i-1") is Power.STOPPED, "its stop")
+    machines.boot("i-1", "127.1.9.1")
+    until(lambda: machines.power("i-1") is Power.ON and pid_of(machines, "i-1") != first, "its new start")
+    assert not alive(first)

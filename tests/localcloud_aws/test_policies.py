@@ -11,7 +11,7 @@ from tests.localcloud_aws.model_world import ModelWorld
 
 GROUP = {"AutoScalingGroupName": "web"}
 # "Step adjustments for scaling out" and "... in" of the user guide.
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"MetricIntervalLowerBound": 0.0, "MetricIntervalUpperBound": 10.0, "ScalingAdjustment": 0},
     {"MetricIntervalLowerBound": 10.0, "MetricIntervalUpperBound": 20.0, "ScalingAdjustment": 10},
     {"MetricIntervalLowerBound": 20.0, "ScalingAdjustment": 30},
@@ -19,15 +19,19 @@ STEPS = [
     {"MetricIntervalLowerBound": -20.0, "MetricIntervalUpperBound": -10.0, "ScalingAdjustment": -10},
     {"MetricIntervalUpperBound": -20.0, "ScalingAdjustment": -30},
 ]
-TRACKING = {
+TRACKING: dict[str, Any] = {
     "PolicyType": "TargetTrackingScaling",
     "TargetTrackingConfiguration": {
         "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
         "TargetValue": 50.0,
     },
 }
-SIMPLE = {"AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": 2}
-STEP = {"PolicyType": "StepScaling", "AdjustmentType": "PercentChangeInCapacity", "StepAdjustments": STEPS}
+SIMPLE: dict[str, Any] = {"AdjustmentType": "ChangeInCapacity", "ScalingAdjustment": 2}
+STEP: dict[str, Any] = {
+    "PolicyType": "StepScaling",
+    "AdjustmentType": "PercentChangeInCapacity",
+    "StepAdjustments": STEPS,
+}
 
 
 def group(desired: int = 10, **more: Any) -> ModelWorld:
@@ -37,7 +41,7 @@ def group(desired: int = 10, **more: Any) -> ModelWorld:
     return aws
 
 
-def put(aws: ModelWorld, name: str = "p", **given: Any) -> str:
+def put(aws: ModelWorld, name: str = "p", /, **given: Any) -> str:
     answer = aws.call("PutScalingPolicy", **GROUP, PolicyName=name, **given)
     return str(answer["PolicyARN"])
 
@@ -61,7 +65,7 @@ def execute(aws: ModelWorld, **given: Any) -> int:
         ("ChangeInCapacity", -100, {}, 1),
     ],
 )
-def test_adjustment_types(kind: str, amount: int, more: dict[str, int], expected: int) -> None:
+def test_adjustment_types(kind: str, amount: int, more: dict[str, Any], expected: int) -> None:
     aws = group()
     put(aws, AdjustmentType=kind, ScalingAdjustment=amount, **more)
     assert execute(aws) == expected
@@ -144,7 +148,6 @@ def test_target_tracking_keeps_alarms_and_follows_the_metric() -> None:
 def test_scale_in_can_be_disabled() -> None:
     aws = group(4, DefaultInstanceWarmup=0)
     tracking = TRACKING["TargetTrackingConfiguration"]
-    assert isinstance(tracking, dict)
     arn = put(aws, PolicyType="TargetTrackingScaling", TargetTrackingConfiguration=tracking | {"DisableScaleIn": True})
     assert len(aws.alarms.orders) == 1
     aws.alarms.breaches[arn] = Breach("low", 10.0, 45.0)
