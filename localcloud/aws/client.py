@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -63,8 +64,19 @@ class Control:
         return found
 
     def do(self, instance_id: str, deed: str, **how: Any) -> None:
-        """Something to a machine: crash, stop, hang, wake, interrupt, rebalance, clock-skew, slow-disk."""
+        """Something to a machine: crash, stop, hang, wake, interrupt, rebalance."""
         self._ask("POST", f"machines/{instance_id}/{deed}", how)
+
+    def reachable(self, source: str, target: str, port: int, protocol: str = "tcp") -> tuple[bool, str]:
+        """Whether an instance (or "internet") can connect to a port of another, and why."""
+        asked = urlencode({"source": source, "target": target, "port": port, "protocol": protocol})
+        found = self._ask("GET", f"network/reachable?{asked}")
+        return bool(found["yes"]), str(found["why"])
+
+    def internet_from(self, subnet: str, *, public: bool = True) -> tuple[bool, str]:
+        """Whether machines of a subnet can reach the internet, and why; `public`: they have public addresses."""
+        found = self._ask("GET", f"network/internet?{urlencode({'subnet': subnet, 'public': str(public).lower()})}")
+        return bool(found["yes"]), str(found["why"])
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         answer = self._client.request(method, path, json=body)

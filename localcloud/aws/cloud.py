@@ -31,6 +31,7 @@ from localcloud.aws.imds import PREFIX, MetadataService
 from localcloud.aws.machine_processes import ProcessMachines, can_bind
 from localcloud.aws.machines import Addresses, Machines, VirtualMachines
 from localcloud.aws.moto_services import MotoServices, forget_tracked_instances
+from localcloud.aws.network.books import Network
 from localcloud.aws.state_file import StateFile
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Cloud:
             alarms=CloudWatchAlarms(self.services, self.clock),
         )
         self._load_groups()
+        self.network = Network(self.services)
         namer = Namer(self.services.account, settings.region, self._group_arn, self.world.owners.get)
         self.access = Access(settings.iam, self.services, namer, self._tags_of, self.clock, settings.root)
         self.reads = DelayedReads(self.world, settings.read_delay_s)

@@ -7,6 +7,8 @@ POST   machines/ID/ACTION             crash | stop | hang | wake
 POST   machines/ID/rebalance          EC2 recommends to replace it (spot capacity may be wanted back)
 POST   machines/ID/interrupt          {"seconds"}: EC2 takes a spot machine after two minutes, or so many seconds
 GET    prometheus-targets             discovery document of the running machines
+GET    network/reachable              ?source=ID|internet&target=ID&port=N[&protocol=tcp|udp]: yes, why
+GET    network/internet               ?subnet=ID[&public=false]: whether it can be reached from there, why
 GET    faults                         those that have not ended
 POST   faults                         {"kind", "seconds", ...}: see faults.py
 DELETE faults, faults/ID              end all, or one
@@ -14,14 +16,16 @@ DELETE faults, faults/ID              end all, or one
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.cloud import Cloud
 from localcloud.aws.errors import AwsError
 from localcloud.aws.machine_processes import ProcessMachines
 from localcloud.aws.machines import Power
+from localcloud.aws.network.reach import Verdict
 
 PREFIX = "/_localcloud/"
 METRICS_PORT = 7401
@@ -47,14 +51,17 @@ class ControlApi:
         """`cloud` is asked and told."""
         self._cloud = cloud
 
-    def reply(self, method: str, path: str, body: bytes) -> Answer:
+    def reply(self, method: str, path: str, body: bytes, query: str = "") -> Answer:
         """Answer one request; what is wrong with it is said in `error`."""
         try:
-            return self._route(method, path.removeprefix(PREFIX).strip("/").split("/"), body)
+            parts = path.removeprefix(PREFIX).strip("/").split("/")
+            if (method, parts[0]) == ("GET", "network"):
+                return as_json(asdict(self._network(parts[1:], dict(parse_qsl(query)))))
+            return self._route(method, parts, body)
         except AwsError as error:
             return Answer(error.status, json.dumps({"error": error.message}))
         except ValueError as error:
-            return Answer(400, json.dumps({"error": f"The body is not a JSON object: {error}"}))
+            return Answer(400, json.dumps({"error": f"The request is not understood: {error}"}))
 
     def _route(self, method: str, parts: list[str], body: bytes) -> Answer:
         found: object = {}
@@ -78,6 +85,17 @@ class ControlApi:
             case _:
                 return Answer(404, json.dumps({"error": f"There is no {method} {PREFIX}{'/'.join(parts)}"}))
         return as_json(found)
+
+    def _network(self, parts: list[str], asked: dict[str, str]) -> Verdict:
+        match parts:
+            case ["reachable"]:
+                port, protocol = int(asked.get("port", "0")), asked.get("protocol", "tcp")
+                return self._cloud.network.reachable(asked.get("source", ""), asked.get("target", ""), port, protocol)
+            case ["internet"]:
+                public = asked.get("public", "true") == "true"
+                return self._cloud.network.internet_from(asked.get("subnet", ""), public=public)
+            case _:
+                raise AwsError("NotFound", f"Ask {PREFIX}network/reachable or {PREFIX}network/internet", 404)
 
     def machines(self) -> list[dict[str, Any]]:
         """The machines that are not gone."""

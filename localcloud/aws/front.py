@@ -59,7 +59,9 @@ class Front:
             service, action, form = recognise(environ, body, length)
             if path.startswith(CONTROL_PREFIX):
                 body.seek(0)
-                answer = self._control.reply(environ["REQUEST_METHOD"], path, body.read(FORM_BYTES_MAX))
+                answer = self._control.reply(
+                    environ["REQUEST_METHOD"], path, body.read(FORM_BYTES_MAX), environ.get("QUERY_STRING", "")
+                )
                 return respond(start_response, answer.status, answer.body, answer.content_type)
             reply = self._obey(Asked(service, action, form, environ, body, request_id))
         except AwsError as error:

@@ -1,6 +1,6 @@
 """Rules of everything but Auto Scaling itself: machines, metadata, identity, network, errors, faults."""
 
-from tests.localcloud_aws.rule import EC2, EC2_API, IAM, SCALING, STS_API, Rule
+from tests.localcloud_aws.rule import EC2, EC2_API, IAM, SCALING, STS_API, VPC, Rule
 
 RULES = (
     Rule(
@@ -146,5 +146,29 @@ RULES = (
         EC2 + "spot-instance-termination-notices.html",
         "test_machines.py::test_a_spot_machine_is_told_that_it_is_taken_and_then_is",
         "never interrupts",
+    ),
+    Rule(
+        "Security groups allow by range or by group, both on the way out and on the way in",
+        VPC + "security-group-rules.html",
+        "test_network.py::test_instances_reach_each_other_as_their_security_groups_say",
+        "stores the rules",
+    ),
+    Rule(
+        "A network ACL decides by number, at the edge of a subnet, and the answers' way back too",
+        VPC + "nacl-basics.html",
+        "test_network.py::test_an_acl_decides_by_number_forgets_and_stands_at_the_edge_of_a_subnet",
+        "stores the entries",
+    ),
+    Rule(
+        "The most specific route decides",
+        VPC + "RouteTables.html",
+        "test_network.py::test_the_most_specific_route_decides",
+        "stores the routes",
+    ),
+    Rule(
+        "A subnet reaches the internet by an internet gateway with a public address, or by a NAT gateway that does",
+        VPC + "vpc-nat-gateway.html",
+        "test_network.py::test_a_subnet_reaches_the_internet_by_a_gateway_or_by_nat",
+        "stores the gateways",
     ),
 )
