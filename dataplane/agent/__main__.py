@@ -1,24 +1,21 @@
 """`python -m dataplane.agent`: one machine's node."""
 
-import ctypes
 import os
 import signal
 import sys
 
+from dataplane.agent import lean  # first: it takes effect while the others are loaded
 from dataplane.agent.machine import settings
 from dataplane.agent.node import Node
 from shared.domain.errors import HeadraceError
 from shared.telemetry.logs import configure_logs
 
-ARENA_MAX, ARENAS = -8, 2  # mallopt's number for it: a dozen threads would keep as many heaps
-
 
 def main() -> int:
     """Returns the exit code: 0 after draining, 2 when the machine is not configured."""
-    ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
     configure_logs("node")
     try:
-        node = Node(settings())
+        node = Node(settings(), lean.give_back)
     except HeadraceError as e:
         print(f"node: {e}", file=sys.stderr)  # noqa: T201  before there is anything to log for
         return 2

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ import structlog
 from headrace_runtime import __version__ as runtime_version
 
 from dataplane.agent.aws import NodeAws
-from dataplane.agent.bundle import Unpacked, fetch_bundle
+from dataplane.agent.bundle import fetch_bundle
 from dataplane.agent.control_plane import AuditReporter, RoutesWatcher, join
 from dataplane.agent.lifecycle import Lifecycle
 from dataplane.agent.machine import MachineSettings, Metadata, node_labels
@@ -39,7 +40,7 @@ from dataplane.stages.transforming import open_socket
 from shared.contracts.node import HOOK_LAUNCHING, HOOK_TERMINATING, PORT_HEALTH, PORT_SERVE, UserData
 from shared.domain.errors import HeadraceError, Unavailable
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S, GIVE_BACK_EVERY_S = 1.0, 30.0
 BOOT_S_MAX = 270.0  # the launching hook gives 300
 READY_S_MAX = 120.0
 RETRY_FIRST_S, RETRY_S_MAX = 0.3, 5.0
@@ -53,8 +54,9 @@ Found = TypeVar("Found")
 class Node:
     """One machine, from start to end."""
 
-    def __init__(self, settings: MachineSettings) -> None:
-        """Reads nothing yet."""
+    def __init__(self, settings: MachineSettings, give_back: Callable[[], None]) -> None:
+        """Reads nothing yet. `give_back` returns unused memory to the system."""
+        self._give_back, self._given_back_at = give_back, 0.0
         self._settings = settings
         self._metadata = Metadata(settings.metadata)
         self._aws = NodeAws(settings.endpoint, self._region, self._metadata.credentials)
@@ -155,10 +157,7 @@ class Node:
         bundle = user_data.bundle
         if bundle is None or self._serving is None or self._measures is None:
             return
-
-        def fetch() -> Unpacked:
-            return fetch_bundle(self._aws, bundle, place / "bundle")
-
+        fetch = partial(fetch_bundle, self._aws, bundle, place / "bundle")
         unpacked = self._patiently(fetch, deadline, only_unavailable=True)
         self._measures.inform({"environment": unpacked.environment_sha256[:16]})
         self._enter("starting users' code")
@@ -207,6 +206,9 @@ class Node:
                 return
             self._tend_users()
             self._renew_in_time()
+            if time.monotonic() - self._given_back_at >= GIVE_BACK_EVERY_S:
+                self._given_back_at = time.monotonic()
+                self._give_back()
 
     def _tend_users(self) -> None:
         if self._users is None:
