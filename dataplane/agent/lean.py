@@ -1,7 +1,7 @@
 """What keeps an agent small; imported before anything large, because it takes effect while that is loaded.
 
-rich, which structlog would load to draw tracebacks for terminals, is kept out; the linear algebra that numpy brings gets
-no threads of its own; a dozen threads share two heaps, and what they no longer need goes back to the system.
+rich, which structlog would load to draw tracebacks for terminals, is kept out. The linear algebra that numpy brings gets
+no threads of its own. A dozen threads share two heaps, and what they no longer need goes back to the system.
 """
 
 import ctypes

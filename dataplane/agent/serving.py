@@ -6,11 +6,10 @@ Reconciled from the whole of the orders each time they change: what should run i
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from dataplane.agent.group_servers import PATHS, CallGroup, GroupServer, make_server
 from dataplane.agent.node_state import Orders
 from dataplane.client.threads import GroupClient
 from dataplane.stages.audits import AuditBook
@@ -26,6 +25,9 @@ from shared.contracts.objects import HttpIngest, Normalize, Stage, Transform, Tr
 from shared.domain.errors import Defect
 
 EVENTS_PATH = "/v1/events"
+if TYPE_CHECKING:
+    from dataplane.agent.group_servers import CallGroup, GroupServer
+
 LOG = structlog.get_logger()
 
 
@@ -52,7 +54,7 @@ class _Running:
     of: str
     ingest: Ingest | None = None
     loop: StageLoop | None = None
-    server: GroupServer | None = None
+    server: "GroupServer | None" = None
 
     def stop(self) -> None:
         if self.loop:
@@ -82,7 +84,7 @@ class Serving:
         """Where users' code answers, once it does."""
         self._socket = socket
 
-    def use_groups(self, call_group: CallGroup) -> None:
+    def use_groups(self, call_group: "CallGroup") -> None:
         """How transform groups are called."""
         self._call_group = call_group
 
@@ -106,7 +108,7 @@ class Serving:
         """A request at the edge of an ingest or feature group; None: nothing of this node is at the path."""
         running, orders = self._running, self._orders
         declared = orders.assignment.group.serving if orders else None
-        if path != (PATHS[declared.type] if declared else EVENTS_PATH):
+        if path != (_path_of(declared.type) if declared else EVENTS_PATH):
             return None
         if running is not None and not self._closed:
             if running.server is not None:
@@ -151,6 +153,8 @@ class Serving:
     def _start(self, orders: Orders, wanted: str) -> _Running:
         a = orders.assignment
         if a.group.serving:
+            from dataplane.agent.group_servers import make_server  # its store's client is 11 MB
+
             LOG.info("starting to serve", node=self._node, serving=a.group.serving.type)
             return _Running(wanted, server=make_server(a, self._node, self._group, self._measures))
         if a.stage is None or a.kafka is None or a.pipeline is None:
@@ -200,3 +204,9 @@ class Serving:
 
     def _ramp_percent(self) -> int:
         return self._orders.routes.ramp_percent if self._orders else 0
+
+
+def _path_of(serving: str) -> str:
+    from dataplane.agent.group_servers import PATHS  # only nodes that serve need what is behind it
+
+    return PATHS[serving]
