@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 from shared.contracts import admission, deployment, provisioning, scaling
@@ -42,21 +43,26 @@ class Stub(Generic[Given, Answer]):
     async def __call__(self, given: Given, *, wait_s: float = 0.0) -> Answer:
         """Run it to its end; `wait_s` is added to its limits. FailureError when it failed for good."""
         policy = POLICIES[self.name]
-        answer: Answer = await workflow.execute_activity(
-            self.name,
-            given,
-            result_type=self.output,
-            task_queue=ACTIVITIES[self.name].queue,
-            start_to_close_timeout=timedelta(seconds=policy.attempt_s + wait_s),
-            schedule_to_close_timeout=timedelta(seconds=policy.total_s + wait_s),
-            heartbeat_timeout=None if policy.heartbeat_s is None else timedelta(seconds=policy.heartbeat_s),
-            retry_policy=RetryPolicy(
-                initial_interval=timedelta(seconds=policy.retry_first_s),
-                maximum_interval=timedelta(seconds=policy.retry_max_s),
-                maximum_attempts=policy.attempts,
-            ),
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        )
+        try:
+            answer: Answer = await workflow.execute_activity(
+                self.name,
+                given,
+                result_type=self.output,
+                task_queue=ACTIVITIES[self.name].queue,
+                start_to_close_timeout=timedelta(seconds=policy.attempt_s + wait_s),
+                schedule_to_close_timeout=timedelta(seconds=policy.total_s + wait_s),
+                heartbeat_timeout=None if policy.heartbeat_s is None else timedelta(seconds=policy.heartbeat_s),
+                retry_policy=RetryPolicy(
+                    initial_interval=timedelta(seconds=policy.retry_first_s),
+                    maximum_interval=timedelta(seconds=policy.retry_max_s),
+                    maximum_attempts=policy.attempts,
+                ),
+                cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            )
+        except ActivityError as e:
+            if cancel_is_pending() and is_cancelled_exception(e):  # the activity heard of the cancel before we did
+                raise asyncio.CancelledError from e
+            raise
         if cancel_is_pending():
             raise asyncio.CancelledError
         return answer

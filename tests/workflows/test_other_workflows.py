@@ -1,9 +1,12 @@
 """Ramps, scaling, drift, destruction, environments, sweeps: what each does in its ordinary and its bad hours."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from localcloud.servers.temporal import TemporalServer
+from shared.contracts import queues
 from shared.contracts.activities import SweepReport
 from shared.contracts.objects import Autoscaling, Environment, Pipeline, Ramp, ServerGroup
 from shared.contracts.progress import Progress
@@ -16,10 +19,12 @@ from shared.contracts.provisioning import (
     RampInput,
 )
 from shared.contracts.scaling import ScaleInput
-from tests.workflows.conftest import Theatre
+from shared.temporal.client import connect
+from tests.workflows.conftest import Theatre, playing
 from tests.workflows.world import Fault, World, blocked, code, park
 from workflows.check_drift import to_repair
 
+LOOK_S = 0.05
 GROUP = ServerGroup(
     name="delays", kind="transform", environment="flights-env", scaling=Autoscaling(min_nodes=2, max_nodes=9)
 )
@@ -79,6 +84,18 @@ async def test_nodes_that_do_not_come_leave_no_group_behind(theatre: Theatre) ->
     assert "InsufficientInstanceCapacity" in result.text
     assert world.fleets == {}
     assert world.open_leases == []
+
+
+async def test_a_cancel_before_anybody_took_the_step_up_is_a_cancel(temporal: TemporalServer) -> None:
+    client = await connect(temporal.address, temporal.namespace)
+    async with playing(client, cached_max=100, without=frozenset({queues.PROVISIONER})) as theatre:
+        given = ProvisionGroupInput(spec=GROUP, generation=1, request_id="r", code=code("code-1"))
+        handle = await theatre.start(World(), "ProvisionGroup", given)
+        while not (await handle.describe()).raw_description.pending_activities:  # noqa: ASYNC110  the server tells nobody
+            await asyncio.sleep(LOOK_S)
+        await handle.cancel()
+        ended = await handle.result()
+    assert (ended.outcome, ended.text) == ("cancelled", "cancelled")
 
 
 async def test_a_new_pipeline_starts_without_traffic_and_is_ramped(theatre: Theatre) -> None:
