@@ -43,6 +43,7 @@ class Watchers:
     def __init__(self) -> None:
         self.queues: list[queue.SimpleQueue[provisioner_pb2.WatchRoutesResponse | None]] = []
         self.orders: tuple[Assignment, Routes] | None = None
+        self.called: dict[str, Routes] = {}  # of transform groups that nodes call
 
     def tell(self, assignment: Assignment, routes: Routes) -> None:
         self.orders = (assignment, routes)
@@ -65,7 +66,7 @@ class ControlPlane(
     """Provisioner and Observer of one group."""
 
     def __init__(self, directory: Path) -> None:
-        authority = DevelopmentAuthority(directory, "test")
+        self.authority = authority = DevelopmentAuthority(directory, "test")
         self._signer = FileAuthority(authority.files.certificate, authority.files.key)
         self._tls = authority.service("provisioner")
         self.ca_pem = authority.files.certificate.read_text()
@@ -115,6 +116,12 @@ class ControlPlane(
 
     def WatchRoutes(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        if request.group in self.watchers.called:
+            context.add_callback(lambda: waiting.put(None))
+            routes_json = self.watchers.called[request.group].model_dump_json()
+            yield provisioner_pb2.WatchRoutesResponse(routes_json=routes_json)
+            waiting.get()
+            return
         self.watchers.queues.append(waiting)
         context.add_callback(lambda: waiting.put(None))
         yield self.watchers.change()
