@@ -1,7 +1,8 @@
 """The TCP face of a transform group's node: mutual TLS in front of users' server, which itself has no certificate.
 
 Calls are handed on over the Unix socket, as bytes that nobody here reads, with what is left of their deadline; answers,
-refusals and push-backs come back as they are. What is more than `CALLS_MAX` at once is refused here with a push-back.
+refusals and push-backs come back as they are; gRPC's health is that of users' server too. What is more than `CALLS_MAX`
+at once is refused here with a push-back.
 """
 
 import threading
@@ -10,8 +11,7 @@ from concurrent import futures
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import HealthServicer
+from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 from headrace_runtime.v1 import transform_pb2 as pb
 
@@ -28,18 +28,16 @@ REFUSED_MAX = 64  # calls that are being refused; what is more the library close
 PUSH_BACK = ("grpc-retry-pushback-ms", "100")  # gRPC proposal A6: the caller's balancer leaves this node alone so long
 DEADLINE_S_MAX = 60.0
 GRACE_S = 15.0
-METHODS = ("TransformBatch", "GetHealth")
 _SERVICE = pb.DESCRIPTOR.services_by_name["TransformService"].full_name
-_STATUS = health_pb2.HealthCheckResponse
+METHODS = {_SERVICE: ("TransformBatch", "GetHealth"), health.SERVICE_NAME: ("Check",)}
 
 
 class TransformFront:
-    """Serves on `host:port`; also gRPC's health and reflection."""
+    """Serves on `host:port`; also gRPC's health (Check) and reflection."""
 
     def __init__(self, listen: str, state: NodeState, users: grpc.Channel) -> None:
         """Binds; OSError when the port is taken. A renewed certificate is used from the next connection on."""
         self._slots = threading.BoundedSemaphore(CALLS_MAX)
-        self._health = HealthServicer()
         options = [(f"grpc.max_{way}_message_length", MESSAGE_BYTES_MAX) for way in ("receive", "send")]
         threads = CALLS_MAX + THREADS_BESIDE
         self._server = grpc.server(
@@ -47,10 +45,11 @@ class TransformFront:
             maximum_concurrent_rpcs=threads + REFUSED_MAX,
             options=[*options, ("grpc.so_reuseport", 0)],
         )
-        handlers = {m: grpc.unary_unary_rpc_method_handler(self._handing_on(m, users)) for m in METHODS}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((_SERVICE, reflection.SERVICE_NAME), self._server)
+        for service, methods in METHODS.items():
+            paths = {m: f"/{service}/{m}" for m in methods}
+            handlers = {m: grpc.unary_unary_rpc_method_handler(self._handing_on(p, users)) for m, p in paths.items()}
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        reflection.enable_server_reflection((*METHODS, reflection.SERVICE_NAME), self._server)
         credentials = grpc.dynamic_ssl_server_credentials(
             _certificates(state), lambda: _certificates(state), require_client_authentication=True
         )
@@ -63,20 +62,13 @@ class TransformFront:
     def start(self) -> None:
         """Answer calls."""
         self._server.start()
-        self.say(serving=True)
-
-    def say(self, *, serving: bool) -> None:
-        """What gRPC's health service answers."""
-        for name in ("", _SERVICE):
-            self._health.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
 
     def stop(self) -> None:
         """Take no more, and finish what is running: callers are told at once and go elsewhere."""
-        self._health.enter_graceful_shutdown()
         self._server.stop(GRACE_S).wait()
 
-    def _handing_on(self, method: str, users: grpc.Channel) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        theirs = users.unary_unary(f"/{_SERVICE}/{method}")
+    def _handing_on(self, path: str, users: grpc.Channel) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+        theirs = users.unary_unary(path)
 
         def hand_on(request: bytes, context: grpc.ServicerContext) -> bytes:
             _admit(context)
