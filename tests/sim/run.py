@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from tests.sim.invariants import answers, ledger
+from tests.sim.invariants import answers, ledger, scaling
 from tests.sim.invariants.base import Invariant, Violated, Watch
 from tests.sim.kernel.loop import PROCESS, Incarnation, SimLoop
 from tests.sim.kernel.record import Line, Record
@@ -18,6 +18,7 @@ from tests.sim.kernel.seal import sealed
 from tests.sim.kernel.streams import Streams
 from tests.sim.plan import Plan
 from tests.sim.world.observer_world import ObserverWorld, prepared
+from tests.sim.world.scaling_world import ScalingWorld
 
 gc.freeze()  # what was imported stays; it need not be looked at after every run
 INVARIANTS: tuple[type[Invariant], ...] = (
@@ -25,8 +26,11 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     ledger.SignalFresh, ledger.BacklogHolds, ledger.Quarantine, ledger.ConcurrencyCap, ledger.LeaseLapses,
     ledger.SameAnswer, ledger.LeaseBelief, ledger.NoStaleWrite, ledger.EndedByItsOwn, ledger.FreezeHolds,
     ledger.StopMeansStop, ledger.QueueFair, answers.Explained, answers.OneWriter, answers.QuietEnds,
-    answers.BoundedQueues, answers.Progress,
+    answers.BoundedQueues, answers.Progress, scaling.WithinBounds, scaling.IntentFirst, scaling.SizedUnderLease,
+    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.KeepsUp,
 )  # fmt: skip
+
+WORLDS: dict[str, type[ObserverWorld]] = {"admission": ObserverWorld, "scaling": ScalingWorld}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
     loop = SimLoop(Streams(plan.seed).of("order"), plan.shuffle)
     record = Record(loop.time, keep)
     watch = Watch([make(record) for make in INVARIANTS], loop.fail)
-    world = ObserverWorld(plan, loop, record, watch)
+    world = WORLDS[plan.scenario](plan, loop, record, watch)
     lives: list[Incarnation] = []
     asyncio.set_event_loop(loop)
     gc.collect()

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.sim.plan import Event, Plan
 from tests.sim.world.observer_world import GROUPS, HOLDERS, PIPELINES, REPLICAS
+from tests.sim.world.scaling_world import SCALERS, WORKER
 
 HORIZON_S, HEAL_AT_S = 3600.0, 2400.0
 PROCESSES = (*REPLICAS, *HOLDERS)
@@ -22,20 +23,45 @@ QUIETABLE = ("capacity", "instance_churn", "lag_warn", "cpu_high", "loss")
 Chance = random.Random
 
 
-def plan_of(seed: int, scenario: str = "admission") -> Plan:
-    """The plan of a seed."""
+def plan_of(seed: int) -> Plan:
+    """The plan of a seed; every third one is about scaling."""
+    scenario = "scaling" if seed % 3 == 2 else "admission"
     chance = Chance(f"{seed}/plan")
     style = chance.random()
     share = 0.0 if style < 0.1 else 0.5 if style < 0.55 else 1.0
-    events: list[Event] = list(_work(chance))
-    for fault in FAULTS:
+    scaling = scenario == "scaling"
+    events: list[Event] = list(_work(chance, scaling=scaling))
+    if scaling:
+        events.extend(_loads(Chance(f"{seed}/plan/load")))
+    for fault in (*FAULTS, *SCALING_FAULTS) if scaling else FAULTS:
         mine = Chance(f"{seed}/plan/{fault.__name__}")
         if mine.random() < share:
             events.extend(fault(mine))
+    if scaling:
+        events = [_recast(e, Chance(f"{seed}/plan/cast/{n}")) for n, e in enumerate(events)]
+    events = [_healed(e) for e in events]
     events.sort(key=lambda e: (e["at"], e["do"]))
     shuffle = chance.choice((0.0, 0.2, 1.0))
     quantum_s = chance.choice((0.0, 0.05))
     return Plan(scenario, seed, HORIZON_S, HEAL_AT_S, shuffle, quantum_s, tuple(events))
+
+
+def _healed(event: Event) -> Event:
+    """No fault outlasts the healing; what people ask for does."""
+    if "for_s" not in event or event["do"] == "quiet":
+        return event
+    return {**event, "for_s": round(min(event["for_s"], HEAL_AT_S - event["at"]), 3)}
+
+
+def _recast(event: Event, chance: Chance) -> Event:
+    """Faults of the one who stands in for the Autoscaler become those of its replicas, or of their worker."""
+    cast = {"autoscaler": chance.choice((*SCALERS, WORKER))}
+    given = dict(event)
+    if "process" in event:
+        given["process"] = cast.get(event["process"], event["process"])
+    if "links" in event:
+        given["links"] = [[cast.get(name, name) for name in link] for link in event["links"]]
+    return given
 
 
 def _times(chance: Chance, every_s: float, start_s: float = 5.0) -> Iterator[float]:
@@ -55,9 +81,17 @@ def _scope(chance: Chance, kind: str) -> str:
     return f"group/{chance.choice(GROUPS)}"
 
 
-def _work(chance: Chance) -> Iterator[Event]:
-    every_s = chance.choice((40.0, 80.0, 160.0))
-    weights = [w for _, _, w in KINDS]
+def _loads(chance: Chance) -> Iterator[Event]:
+    """Traffic goes up and down, by a little and by a lot."""
+    for at in _times(chance, 300.0, 60.0):
+        factor = round(chance.choice((0.2, 0.5, 1.5, 2.0, 3.0, 4.0)), 2)
+        for_s = round(chance.uniform(60, 900), 1)
+        yield {"at": at, "do": "load", "group": chance.choice(GROUPS), "factor": factor, "for_s": for_s}
+
+
+def _work(chance: Chance, *, scaling: bool) -> Iterator[Event]:
+    every_s = 300.0 if scaling else chance.choice((40.0, 80.0, 160.0))
+    weights = [0 if scaling and process == "autoscaler" else w for process, _, w in KINDS]
     for number, at in enumerate(_times(chance, every_s, 40.0)):
         process, kind, _ = chance.choices(KINDS, weights)[0]
         event: dict[str, Any] = {
@@ -156,7 +190,9 @@ def illness(chance: Chance) -> Iterator[Event]:
     for at in _times(chance, 250.0):
         blind = chance.random() < 0.35
         how = chance.choice(
-            ("inventory", "cloud", "metrics", "broker") if blind else ("errors", "late", "silent", "backlog", "machine")
+            ("inventory", "cloud", "metrics", "broker", "audits")
+            if blind
+            else ("errors", "late", "silent", "backlog", "machine", "loses")
         )
         yield {
             "at": at, "do": "ill", "group": "" if blind else chance.choice(GROUPS), "how": how,
@@ -170,6 +206,26 @@ def slow_cloud(chance: Chance) -> Iterator[Event]:
         yield {"at": at, "do": "slow_cloud", "for_s": round(chance.uniform(30, 400), 1)}
 
 
+def machines_die(chance: Chance) -> Iterator[Event]:
+    """Machines of a group die."""
+    for at in _times(chance, 400.0):
+        yield {"at": at, "do": "lose_machine", "group": chance.choice(GROUPS)}
+
+
+def no_capacity(chance: Chance) -> Iterator[Event]:
+    """EC2 has nothing to give in some zones, or in all."""
+    for at in _times(chance, 900.0):
+        yield {"at": at, "do": "no_capacity", "zones": chance.randint(1, 3), "for_s": round(chance.uniform(30, 600), 1)}
+
+
+def aws_fails(chance: Chance) -> Iterator[Event]:
+    """Calls to AWS fail, or take effect unheard."""
+    for at in _times(chance, 500.0):
+        given = {k: round(chance.random() * 0.5, 3) for k in ("failed", "unheard") if chance.random() < 0.7}
+        yield {"at": at, "do": "store", "store": "aws", "for_s": round(chance.uniform(30, 300), 1), **given}
+
+
+SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (machines_die, no_capacity, aws_fails)
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud,
 )  # fmt: skip

@@ -65,14 +65,24 @@ def test_every_invariant_has_a_sentence_a_name_of_its_own_and_a_hook() -> None:
     assert len({make.__name__ for make in INVARIANTS}) == len(INVARIANTS)
     for make in INVARIANTS:
         assert len(make.sentence) > 20, make
-        assert set(vars(make)) & {"committed", "answered", "heard", "writes", "landed", "judged", "ended"}, make
+        assert set(vars(make)) & {
+            "committed",
+            "answered",
+            "heard",
+            "writes",
+            "landed",
+            "judged",
+            "ended",
+            "resized",
+            "settled",
+        }, make
 
 
 def test_the_first_invariant_that_breaks_ends_the_run() -> None:
     class Never(Invariant):
         sentence = "It never holds, whatever happens."
 
-        def judged(self, before: object, after: object) -> None:
+        def judged(self, writer: str, before: object, after: object) -> None:
             self.broken("as always")
 
     failures: list[BaseException] = []
@@ -80,6 +90,6 @@ def test_the_first_invariant_that_breaks_ends_the_run() -> None:
 
     watch = Watch([Never(Record(lambda: 1.5))], failures.append)
     watch.tell("ended", None)
-    watch.tell("judged", {}, {})
+    watch.tell("judged", "observer-1.1", {}, {})
     assert [type(f) for f in failures] == [Violated]
     assert str(failures[0]) == "Never at 1.500 s: as always"

@@ -48,9 +48,17 @@ class OneWriter(Invariant):
 
     sentence = "The (epoch, seq) of a scope's current verdict only grows, and no epoch has two writers."
 
-    def judged(self, before: Mapping[Scope, Verdict], after: Mapping[Scope, Verdict]) -> None:
+    def __init__(self, record: Any) -> None:
+        super().__init__(record)
+        self._writers: dict[int, str] = {}
+
+    def judged(self, writer: str, before: Mapping[Scope, Verdict], after: Mapping[Scope, Verdict]) -> None:
         for scope, verdict in after.items():
             old = before.get(scope)
+            if verdict is not old:
+                first = self._writers.setdefault(verdict.epoch, writer)
+                if first != writer:
+                    self.broken(f"{writer} writes {scope} in epoch {verdict.epoch}, which is {first}'s")
             if old is not None and old is not verdict and (verdict.epoch, verdict.seq) <= (old.epoch, old.seq):
                 self.broken(f"{scope}: {(verdict.epoch, verdict.seq)} replaced {(old.epoch, old.seq)}")
 

@@ -110,14 +110,20 @@ class Invariant:
     def landed(self, write: Write, ledger: LedgerState, now: float) -> None:
         """The cloud did what was asked."""
 
-    def judged(self, before: Mapping[Scope, Verdict], after: Mapping[Scope, Verdict]) -> None:
-        """Current verdicts were written."""
+    def judged(self, writer: str, before: Mapping[Scope, Verdict], after: Mapping[Scope, Verdict]) -> None:
+        """Current verdicts were written by one life of a process."""
 
     def ended(self, end: End) -> None:
         """The run is over."""
 
+    def resized(self, resize: Any, ledger: LedgerState, now: float) -> None:
+        """A size takes effect in the cloud."""
 
-HOOKS = ("committed", "answered", "heard", "writes", "landed", "judged", "ended")
+    def settled(self, end: Any) -> None:
+        """The run is over, and these are the sizes."""
+
+
+HOOKS = ("committed", "answered", "heard", "writes", "landed", "judged", "ended", "resized", "settled")
 
 
 class Watch:

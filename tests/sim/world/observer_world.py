@@ -9,6 +9,7 @@ from services.observer.__main__ import Adapters, build
 from services.observer.adapters.audit_stores import MemoryAudits
 from services.observer.adapters.memory_ledger import MemoryLedger
 from services.observer.adapters.memory_verdicts import MemoryHistory, MemoryLeadership, MemoryVerdicts
+from services.observer.domain.loss import BUCKET_S, bucket_start
 from services.observer.grpc_api import ALLOWED
 from services.observer.operations.observe import Sources
 from services.observer.settings import ObserverSettings
@@ -24,6 +25,7 @@ from tests.sim.kernel.record import Record
 from tests.sim.kernel.rpc import Call, SimServer, Switchboard
 from tests.sim.kernel.streams import Streams
 from tests.sim.plan import Event, Plan
+from tests.sim.world.audits import IDS, KEPT, reports, sketch
 from tests.sim.world.certificates import certificate
 from tests.sim.world.fate import Fate, Remote, Trouble, Troubles
 from tests.sim.world.holder import CALL_S_MAX, Hold, Intention, Outside
@@ -42,7 +44,9 @@ def prepared() -> None:
     """What may take the real time or chance is made before the seal closes."""
     for identity in IDENTITIES:
         certificate(identity)
-    for name in ("tick", "sweep"):
+    for count in (IDS, KEPT):
+        sketch(count)
+    for name in ("tick", "sweep", "scaling"):
         from shared.service import TICK_FAILURES, TICKS
 
         TICKS.labels(name)
@@ -83,6 +87,14 @@ class ObserverWorld:
             process.start()
         for event in self.plan.events:
             self.loop.call_at(float(event["at"]), self._do, event, context=contextvars.Context())
+
+        self.loop.call_later(BUCKET_S, self._audited, context=contextvars.Context())
+
+    def _audited(self) -> None:
+        """Each minute, nodes report on the one that is over."""
+        minute = bucket_start(self._store_s()) - BUCKET_S
+        self.loop.create_task(self.audits.add(tuple(reports(self.plant, minute))), context=contextvars.Context())
+        self.loop.call_later(BUCKET_S, self._audited, context=contextvars.Context())
 
     # ------------------------------------------------------------------------------------------------------ processes
 
@@ -128,13 +140,13 @@ class ObserverWorld:
                 self._carry_out(life.name, intention)
 
     def _carry_out(self, name: str, intention: Intention) -> None:
-        hold = Hold(intention, *self._holding(name))
+        hold = Hold(intention, *self._holding(name, IDENTITY[name]))
         self.processes[name].spawn(hold.carry_out())
 
-    def _holding(self, name: str) -> tuple[ObserverClient, SimClock, random.Random, Outside]:
+    def _holding(self, name: str, identity: str) -> tuple[ObserverClient, SimClock, random.Random, Outside]:
         """What a holder in that process works with."""
         outside = Outside(self._writes, self._heard, self.record, self.loop.fail)
-        channel: Any = self.board.channel(name, IDENTITY[name], self._replicas(name))
+        channel: Any = self.board.channel(name, identity, self._replicas(name))
         return ObserverClient(channel), self.processes[name].clock, self._chances[name], outside
 
     def _replicas(self, name: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from shared.domain.errors import Unavailable
 from shared.domain.names import ActivityId, RequestId
 from shared.domain.scope import Scope
 from tests.sim.invariants.base import Commit, LedgerState
+from tests.sim.kernel.loop import PROCESS
 from tests.sim.kernel.rpc import CALL
 from tests.sim.world.fate import Fate
 
@@ -124,7 +125,7 @@ class SimVerdicts:
         unheard = await self._fate.before()
         before = dict(self._inner._kept)
         kept = await self._inner.write(verdicts)
-        self._tell("judged", before, self._inner._kept)
+        self._tell("judged", str(PROCESS.get()), before, self._inner._kept)
         await self._fate.back(unheard=unheard)
         return kept
 

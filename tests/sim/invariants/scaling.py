@@ -1,0 +1,110 @@
+"""Invariants of sizes: by whose leave they are set, how small, and whether they keep up with the load."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.autoscaler.domain.records import Intent
+from tests.sim.invariants.base import Invariant, LedgerState
+
+NODES_MIN, NODES_MAX = 2, 12
+NODE_RATE = 50.0
+SETTLED_S = 1_200.0
+SURPLUS = 2.0  # at the end of a quiet time a group has at most so many times what it needs, and two more
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """SetDesiredCapacity as it takes effect; `ill` is what is wrong with the group or its sources."""
+
+    group: str
+    asg: str
+    before: int
+    wanted: int
+    arrival: float
+    backlog: float
+    intents: Sequence[Intent]  # written down and without a result
+    ill: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SizesAtEnd:
+    """(desired, in service, arrival, backlog) of each group when the run is over."""
+
+    healed_for_s: float
+    groups: Mapping[str, tuple[int, int, float, float]]
+
+
+class WithinBounds(Invariant):
+    """A size is what the group allows."""
+
+    sentence = "Desired capacity is never set below the group's least nor above its most."
+
+    def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        if not NODES_MIN <= resize.wanted <= NODES_MAX:
+            self.broken(f"{resize.asg} was set to {resize.wanted}, the group allows {NODES_MIN} to {NODES_MAX}")
+
+
+class IntentFirst(Invariant):
+    """Whatever changes the world is written down before."""
+
+    sentence = "Every size that is set stands in an intent row with its token, written before the call."
+
+    def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        if not any(i.asg == resize.asg and i.wanted == resize.wanted for i in resize.intents):
+            self.broken(f"{resize.asg} was set to {resize.wanted} and no open intent says so")
+
+
+class SizedUnderLease(Invariant):
+    """Nobody sizes a group without leave."""
+
+    sentence = "A size is set while the ledger holds a living lease whose token the intent shows."
+
+    def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        for i in resize.intents:
+            a = ledger.activities.get(i.activity)
+            held = a is not None and a.token == i.token and a.live(now)
+            if held and i.asg == resize.asg and i.wanted == resize.wanted:
+                return
+        self.broken(f"{resize.asg} was set to {resize.wanted} under no living lease")
+
+
+class ShrinksUnderScaleIn(Invariant):
+    """Growth needs no leave that shrinking has not."""
+
+    sentence = "A fleet gets smaller only while a SCALE_IN of its group is live."
+
+    def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        if resize.wanted >= resize.before:
+            return
+        self.record.reach("resize in")
+        if not any(a.kind.value == "SCALE_IN" and a.scope.name == resize.group for a in ledger.live(now)):
+            self.broken(f"{resize.asg} shrinks from {resize.before} to {resize.wanted} without a SCALE_IN")
+
+
+class CapacityFloor(Invariant):
+    """No step leaves less capacity than is needed."""
+
+    sentence = "A fleet is never set smaller than what its present load needs, while its signals can be read."
+
+    def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        needed = resize.arrival / NODE_RATE
+        if resize.wanted < resize.before and resize.wanted < needed * 0.8:
+            self.broken(f"{resize.asg} was set to {resize.wanted} nodes and its load needs {needed:.1f}")
+
+
+class KeepsUp(Invariant):
+    """In the end the size fits the load."""
+
+    sentence = "When the world has been quiet for long enough, no group has a backlog and none is far too large."
+
+    def settled(self, end: SizesAtEnd) -> None:
+        if end.healed_for_s < SETTLED_S:
+            return
+        for group, (desired, in_service, arrival, backlog) in end.groups.items():
+            needed = arrival / NODE_RATE
+            if backlog > max(100.0, 10 * arrival):
+                self.broken(
+                    f"{group}: {backlog:.0f} events wait, {in_service} of {desired} nodes serve {arrival:.0f}/s"
+                )
+            if desired > max(NODES_MIN, needed * SURPLUS + 2):
+                self.broken(f"{group}: {desired} nodes for a load that needs {needed:.1f}")

@@ -1,0 +1,148 @@
+"""Auto Scaling groups on simulated time: the model of `localcloud/`, without its HTTP, behind the services' AWS ports.
+
+A call takes time, may be throttled, may be described late, and may succeed without anybody hearing of it.
+"""
+
+import contextvars
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localcloud.aws import actions
+from localcloud.aws.autoscaling import reconcile
+from localcloud.aws.autoscaling.compute import Condition
+from localcloud.aws.autoscaling.virtual_compute import SUBNETS, VirtualCompute
+from localcloud.aws.autoscaling.world import World
+from localcloud.aws.errors import AwsError
+from shared.aws.clients import aws_error
+from shared.aws.groups import AsgInventory, AsgState
+from tests.sim.kernel.clock import EPOCH_S
+from tests.sim.kernel.loop import SimLoop
+from tests.sim.world.fate import Fate
+
+WORKSPACE = "default"
+BOOT_S = (20.0, 90.0)
+ZONES = tuple(sorted(set(SUBNETS.values())))
+
+
+class _TrueClock:
+    """The cloud's own clock is right."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> float:
+        return EPOCH_S + self._loop.time()
+
+
+class Fleets:
+    """All groups of the region; what is due happens when it is due."""
+
+    boots: random.Random
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+        clock, ids = _TrueClock(loop), itertools.count(1)
+        self.compute = VirtualCompute(clock, boot_s=lambda: self.boots.uniform(*BOOT_S))
+        self.world = World(clock, self.compute, lambda: f"id-{next(ids)}")
+        self._due: float | None = None
+
+    def now(self) -> float:
+        """The cloud's time, seconds since the epoch."""
+        return self.world.clock.now()
+
+    def call(self, action: str, **parameters: Any) -> dict[str, Any]:
+        """One API call; AwsError as AWS says it."""
+        answer = actions.find(action, known=True)(self.world, parameters)
+        self._go_on()
+        return answer
+
+    def create(self, group: str, nodes: int, least: int, most: int) -> None:
+        """A fleet of a group on its first revision, as the Provisioner shapes it."""
+        fleet = f"{group}-r1"
+        tags = {"managed": "true", "workspace": WORKSPACE, "group": group, "fleet": fleet, "revision": "1"}
+        self.call(
+            "CreateAutoScalingGroup",
+            AutoScalingGroupName=f"default-{fleet}",
+            MinSize=least,
+            MaxSize=most,
+            DesiredCapacity=nodes,
+            LaunchTemplate={"LaunchTemplateId": "lt-1", "Version": "$Latest"},
+            VPCZoneIdentifier=",".join(SUBNETS),
+            Tags=[{"Key": f"headrace:{k}", "Value": v, "PropagateAtLaunch": True} for k, v in tags.items()],
+        )
+
+    def states(self) -> tuple[AsgState, ...]:
+        """As `AsgInventory.describe` reads them."""
+        read = AsgInventory()
+        answer = self.call("DescribeAutoScalingGroups")
+        return tuple(sorted((read._state(g) for g in answer["AutoScalingGroups"]), key=lambda s: s.name))
+
+    def lose_machine(self, group: str) -> None:
+        """The oldest machine in service of a group dies."""
+        for asg in self.world.groups.values():
+            if asg.name != f"default-{group}-r1":
+                continue
+            serving = [m.id for m in asg.capacity if m.in_service_at]
+            if serving:
+                self.compute.conditions[serving[0]] = Condition.GONE
+                self.world.machine_changed(serving[0])
+                self._go_on()
+
+    def refuse(self, zones: Sequence[str], code: str) -> None:
+        """Launches in these zones fail with a code; empty: they work again."""
+        for zone in zones:
+            if code:
+                self.compute.refusals[zone] = code
+            else:
+                self.compute.refusals.pop(zone, None)
+
+    def _go_on(self) -> None:
+        reconcile.run_due(self.world)
+        due = self.world.next_due()
+        if due is not None and (self._due is None or due < self._due):
+            self._due = due
+            self._loop.call_at(due - EPOCH_S, self._arrived, due, context=contextvars.Context())
+
+    def _arrived(self, due: float) -> None:
+        if self._due == due:
+            self._due = None
+        self._go_on()
+
+
+class SimSizes:
+    """Implements the Autoscaler's `Sizes`: one attempt each, as the real adapter."""
+
+    def __init__(self, fleets: Fleets, fate: Fate, asked: Callable[[str, int], None]) -> None:
+        self._fleets, self._fate, self._asked = fleets, fate, asked
+
+    async def set_desired(self, asg: str, nodes: int) -> None:
+        """Absolute; takes effect at AWS's instant, also when the answer is lost."""
+        unheard = await self._fate.before()
+        self._asked(asg, nodes)
+        self._call("SetDesiredCapacity", AutoScalingGroupName=asg, DesiredCapacity=nodes, HonorCooldown=False)
+        await self._fate.back(unheard=unheard)
+
+    async def failure(self, asg: str, since_s: float) -> str:
+        """The newest failed scaling activity."""
+        await self._fate.before()
+        answer = self._call("DescribeScalingActivities", AutoScalingGroupName=asg, MaxRecords=20)
+        failed = [
+            a
+            for a in answer["Activities"]
+            if a["StatusCode"] in {"Failed", "Cancelled"} and a["StartTime"].timestamp() >= since_s
+        ]
+        if not failed:
+            return ""
+        newest = max(failed, key=lambda a: a["StartTime"])
+        return f"{asg}: {newest.get('StatusMessage') or newest['StatusCode']}"
+
+    def _call(self, action: str, **parameters: Any) -> dict[str, Any]:
+        try:
+            return self._fleets.call(action, **parameters)
+        except AwsError as e:
+            said = ClientError({"Error": {"Code": e.code, "Message": str(e)}}, action)
+            raise aws_error(said, f"{action} {parameters['AutoScalingGroupName']}") from e
