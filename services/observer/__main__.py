@@ -81,7 +81,7 @@ def build(settings: ObserverSettings, adapters: Adapters) -> Service:
     )
     losses = LossRound(a.audits, settings.closing)
     observing = Observing(
-        f"observer@{settings.listen}",
+        f"observer@{settings.replica}/{settings.listen}",  # replicas on several hosts listen on the same address
         a.sources,
         a.ledger,
         a.verdicts,

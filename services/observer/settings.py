@@ -1,5 +1,6 @@
 """What the Observer is configured with; the defaults are for production, `demo` is for the embedded stack."""
 
+from socket import gethostname
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -36,6 +37,7 @@ class ObserverSettings(ServiceSettings):
     """Seconds unless said otherwise; under profile `demo` what is not set explicitly takes a short value."""
 
     database_schema: str = "observer"
+    replica: str = Field(default_factory=gethostname, min_length=1)  # whose leadership it is; kept over restarts
     tick_s: float = Field(default=15.0, gt=0)
     scrape_s: float = Field(default=15.0, gt=0)  # how often nodes are scraped
     fast_window_s: float = Field(default=300.0, gt=0)

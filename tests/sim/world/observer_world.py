@@ -64,7 +64,7 @@ class ObserverWorld:
         self.network = Network(loop, self.streams, record, plan.quantum_s, self.processes)
         certificates = {identity: certificate(identity) for identity in IDENTITIES}
         self.board = Switchboard(self.network, self.processes, certificates, self._answered)
-        self.settings = ObserverSettings()
+        self.settings = ObserverSettings(listen="0.0.0.0:7443")
         self.ledger = MemoryLedger(self._store_s, self.settings.limits.call_deadline_s_max)
         self.verdicts, self.history, self.audits = MemoryVerdicts(), MemoryHistory(), MemoryAudits()
         self.leadership = MemoryLeadership(self._store_s)
@@ -101,7 +101,7 @@ class ObserverWorld:
     async def _boot_observer(self, life: Incarnation) -> None:
         name = life.name
         clock = self.processes[name].clock
-        service = build(self.settings.model_copy(update={"listen": name}), self._adapters(name, str(life)))
+        service = build(self.settings.model_copy(update={"replica": name}), self._adapters(name, str(life)))
         server = SimServer(ALLOWED)
         registering: Any = server  # as much of a server as registering needs
         service.api.add_to(registering)
