@@ -24,6 +24,7 @@ from workflows.policies import BEAT_S, LEASE_TTL_S
 WAIT_S_MAX: Mapping[str, float] = {"SCALE_OUT": 45.0, "SCALE_IN": 0.0}
 WAIT_S_MAX_DEFAULT = 600.0
 CALL_S_MAX = 15.0  # how long a call to the cloud may be on its way; admission waits out twice that
+INSTANT_S = 1e-6  # less does not move a clock that counts in floats
 HELD_S_MAX = 900.0  # parked for longer, an intention gives up
 GONE = (StaleLease, NotFound, Conflict)
 UnlessCancelled = Callable[[], bool]
@@ -110,7 +111,7 @@ class Hold:
     async def _work(self, seconds: float) -> None:
         """A step takes its time; at its safe points the holder obeys."""
         until_s = self._clock.monotonic() + seconds
-        while (left_s := until_s - self._clock.monotonic()) > 0:
+        while (left_s := until_s - self._clock.monotonic()) > INSTANT_S:
             await self._clock.sleep(min(left_s, 5.0))
             if self._ask is HolderAsk.STOP:
                 await self._regain()
