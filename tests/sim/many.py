@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 # First of ours: in a process that is to be bugged, it must be there before the product is imported.
@@ -38,21 +39,25 @@ def first_seed() -> int:
 
 
 def many(first: int, count: int, workers: int) -> Iterator[Brief]:
-    """Outcomes as they come."""
-    seeds = range(first, first + count)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(brief, seeds, chunksize=4)
+    """Outcomes by seed."""
+    with processes(workers) as pool:
+        yield from pool.map(brief, range(first, first + count), chunksize=4)
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Fresh ones, which inherit nothing; one that cannot even import the product breaks the pool at once."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def first_red(mutant: str, workers: int, seeds: int) -> tuple[int, Brief] | None:
     """(how many were tried, the first red one) of a planted bug."""
     os.environ[NAME_OF_MUTANT] = mutant
+    pool = processes(workers)
     try:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            for tried, b in enumerate(pool.imap_unordered(brief, range(seeds), chunksize=1), 1):
-                if b.broke:
-                    pool.terminate()
-                    return tried, b
+        for tried, b in enumerate(pool.map(brief, range(seeds)), 1):
+            if b.broke:
+                return tried, b
     finally:
+        pool.shutdown(cancel_futures=True)
         del os.environ[NAME_OF_MUTANT]
     return None

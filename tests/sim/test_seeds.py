@@ -1,13 +1,12 @@
 """The simulator in `make test`: seeds nobody has seen, every plan that ever broke something, and what they must reach."""
 
-import multiprocessing
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.sim.invariants.base import Invariant, Violated, Watch
-from tests.sim.many import Brief, brief, first_seed
+from tests.sim.many import first_seed, many
 from tests.sim.mutants.plant import mutants
 from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
@@ -27,8 +26,7 @@ ALWAYS_REACHED = (
 @pytest.mark.timeout(300)
 def test_new_seeds_hold() -> None:
     first = first_seed()
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        briefs: list[Brief] = pool.map(brief, range(first, first + SEEDS), chunksize=5)
+    briefs = list(many(first, SEEDS, workers=2))
     red = [f"{b.what}\n  make sim SEED={b.seed}" for b in briefs if b.broke]
     assert not red, "\n".join(red)
     reached: Counter[str] = Counter()
