@@ -12,7 +12,7 @@ from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
 from tests.sim.seeds import plan_of
 
-SEEDS = 40
+SEEDS = 24
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 ALWAYS_REACHED = (
     "crash observer-1",
