@@ -6,6 +6,7 @@ in Python, with the same durability; the others are a stage as a node runs it, w
 """
 
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Passing:
 class Task:
     """What to run."""
 
-    kind: str  # bare, pass or users
+    kind: str  # bare, pass, users, or link: a stage of a chain, until it is terminated
     access: KafkaAccess
     topic_in: str
     topic_out: str
@@ -123,6 +124,25 @@ def stage(task: Task) -> tuple[float, float]:
     return took
 
 
+def link(task: Task) -> None:
+    """A stage as a node runs it; says so on standard output, and ends when it is told to."""
+    plan = StagePlan(
+        name=task.topic_in,
+        access=task.access,
+        client=task.topic_in,
+        topic_in=task.topic_in,
+        topics_out=(task.topic_out,),
+        topic_dead=f"{task.topic_in}.dead",
+        consumer_group=task.topic_in,
+        retry=RetryPolicy(),
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # of all threads: this one waits for it
+    loop = StageLoop(plan, Passing(), Measures({}, {}), AuditBook())
+    loop.start()
+    signal.sigwait({signal.SIGTERM})
+    loop.stop()
+
+
 def counted(measures: Measures, name: str) -> int:
     """A counter as Prometheus would read it."""
     return next((int(float(line.rpartition(" ")[2])) for line in measures.lines() if line.startswith(name + "{")), 0)
@@ -132,6 +152,9 @@ def main() -> None:
     """Prints one JSON object."""
     given = json.loads(sys.argv[1])
     task = Task(**(given | {"access": KafkaAccess(**given["access"])}))
+    if task.kind == "link":
+        link(task)
+        return
     seconds, cpu_s = bare(task) if task.kind == "bare" else stage(task)
     print(json.dumps({"seconds": seconds, "cpu_s": cpu_s}))
 

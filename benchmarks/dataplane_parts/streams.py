@@ -15,16 +15,15 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.dataplane_parts.calls import event, served
-from benchmarks.dataplane_parts.loop_process import Passing, Task
+from benchmarks.dataplane_parts.loop_process import Task
 from benchmarks.dataplane_parts.results import Row, quantile
 from dataplane.stages.audits import AuditBook
 from dataplane.stages.http_server import NodeHttpServer
 from dataplane.stages.ingest import Ingest
 from dataplane.stages.kafka_clients import connection, producer_settings
 from dataplane.stages.measures import Measures
-from dataplane.stages.stage_loop import StageLoop, StagePlan
 from shared.contracts.node import KafkaAccess
-from shared.contracts.objects import HttpIngest, RetryPolicy
+from shared.contracts.objects import HttpIngest
 
 PARTITIONS = 12
 COUNT = 100_000
@@ -160,7 +159,7 @@ def six_stages(access: KafkaAccess) -> tuple[list[Row], dict[str, object]]:
     """What a chain of six stages sustains, and its lag end to end at half of that."""
     topics = [f"bench.chain{n}" for n in range(STAGES + 1)]
     make_topics(access, *topics, *(f"{t}.dead" for t in topics))
-    running = [_stage(access, topics[n], topics[n + 1], f"chain{n}") for n in range(STAGES)]
+    running = [_link(access, topics[n], topics[n + 1]) for n in range(STAGES)]
     producer = Producer(producer_settings(access, "chain-source"))
     with _arrivals(access, topics[-1]) as arrived:
         _send(producer, topics[0], CHAIN_COUNT, 0.0)
@@ -172,8 +171,10 @@ def six_stages(access: KafkaAccess) -> tuple[list[Row], dict[str, object]]:
         _send(producer, topics[0], wanted, rating / 2)
         _until(lambda: len(arrived) >= wanted)
         lags = [at - sent for at, sent in arrived]
-    for loop in running:
-        loop.stop()
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(CHILD_S)
     notes: dict[str, object] = {
         "chain of six, sustained msg/s": round(rating),
         "chain lag p50 s": round(quantile(lags, 0.5), 4),
@@ -182,11 +183,10 @@ def six_stages(access: KafkaAccess) -> tuple[list[Row], dict[str, object]]:
     return [row], notes
 
 
-def _stage(access: KafkaAccess, topic_in: str, topic_out: str, name: str) -> StageLoop:
-    plan = StagePlan(name, access, name, topic_in, (topic_out,), f"{topic_in}.dead", name, RetryPolicy())
-    loop = StageLoop(plan, Passing(), Measures({}, {}), AuditBook())
-    loop.start()
-    return loop
+def _link(access: KafkaAccess, topic_in: str, topic_out: str) -> "subprocess.Popen[bytes]":
+    """A node has one stage; here too each has a process of its own."""
+    given = asdict(Task("link", access, topic_in, topic_out, 0)) | {"access": access.model_dump()}
+    return subprocess.Popen([sys.executable, "-m", "benchmarks.dataplane_parts.loop_process", json.dumps(given)])
 
 
 def _send(producer: Producer, topic: str, count: int, rate: float) -> None:

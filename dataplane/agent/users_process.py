@@ -40,7 +40,8 @@ SILENT_S_MAX = 20.0
 TEXT_LENGTH_MAX = 500  # of what users' process says of itself
 BACKOFF_FIRST_S, BACKOFF_S_MAX = 0.2, 15.0
 LOOP_CRASHES, LOOP_WINDOW_S = 5, 60.0
-END_S_MAX = 12.0  # it lets calls end, then tears down
+END_S_MAX = 17.0  # it lets calls end (10 s), then tears down (5 s)
+KILLED_S_MAX, OUTPUT_S_MAX = 10.0, 2.0
 SOCKET_PATH_MAX = 100  # the kernel's limit is 108 bytes
 SCRATCH, SOCKET = "scratch", "transform.sock"
 EXIT_BAD_CODE = 3
@@ -185,7 +186,7 @@ class UsersProcess:
         with contextlib.suppress(ProcessLookupError):  # all of its session have ended
             os.killpg(self._process.pid, signal.SIGKILL)
         self._account.end_all()
-        self._process.wait(END_S_MAX)
+        self._process.wait(KILLED_S_MAX)
         self._let_go()
 
     def _silence(self) -> str:
@@ -198,7 +199,7 @@ class UsersProcess:
         if self._process and self._process.stdin:
             self._process.stdin.close()
         if self._output:
-            self._output.join(END_S_MAX)
+            self._output.join(OUTPUT_S_MAX)
             self._output = None
 
     def _empty_scratch(self) -> None:
