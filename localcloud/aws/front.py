@@ -5,16 +5,13 @@ are paths of their own; everything else goes to moto. Whatever goes wrong is ans
 service's own protocol. A request's body is read whole before any lock is taken.
 """
 
-import hashlib
 import logging
-import re
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from localcloud.aws import imds, query_protocol, wire_errors
 from localcloud.aws.cloud import Cloud, new_id
@@ -24,20 +21,24 @@ from localcloud.aws.iam import principals
 from localcloud.aws.iam.resources import Call
 from localcloud.aws.iam.signature import Received
 from localcloud.aws.moto_services import is_read
+from localcloud.aws.request import (
+    CREDENTIAL,
+    FORM_BYTES_MAX,
+    Asked,
+    Environ,
+    check_form,
+    digest,
+    headers_of,
+    recognise,
+    take_body,
+)
 
 log = logging.getLogger(__name__)
 CONTROL_PREFIX = "/_localcloud/"
-BODY_BYTES_MAX = 1 << 30
-BODY_IN_MEMORY_MAX = 8 << 20
-COPY_BYTES = 1 << 20
-FORM_BYTES_MAX = 4 << 20
-HTML_STATUS_MIN = 400
-CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
-AUTO_SCALING_VERSION = "2011-01-01"
+ERROR_STATUS_MIN = 400
 FOLLOWED = ("RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "RebootInstances")
 MOTO_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
 StartResponse = Callable[..., Any]
-Environ = dict[str, Any]
 
 
 class Front:
@@ -79,12 +80,13 @@ class Front:
         text, content_type = wire_errors.write(service, failure, request_id)
         return respond(start_response, failure.status, text, content_type)
 
-    def _obey(self, asked: "Asked") -> "Reply":
+    def _obey(self, asked: Asked) -> "Reply":
         """Do what is asked, as far as faults and permissions let it."""
         plight = self._cloud.faults.check_call(asked.service, asked.action)
         if plight.delay_s:
             time.sleep(plight.delay_s)
         self._check_access(asked)
+        check_form(asked)
         reply = self._auto_scaling(asked) if asked.service == query_protocol.SERVICE else self._moto(asked)
         if plight.reply_lost:
             hang_up(asked.environ)
@@ -92,7 +94,7 @@ class Front:
             raise AwsError("InternalFailure", "An internal error occurred.", 500)
         return reply
 
-    def _check_access(self, asked: "Asked") -> None:
+    def _check_access(self, asked: Asked) -> None:
         """AwsError when whoever signed the request may not make it."""
         access, environ = self._cloud.access, asked.environ
         if not access.looks_at(asked.service, asked.action):
@@ -104,7 +106,7 @@ class Front:
         received = Received(method, path, query, headers_of(environ), digest(asked.body))
         access.check(received, Call(asked.service, asked.action, asked.form, method, path, query, content))
 
-    def _auto_scaling(self, asked: "Asked") -> "Reply":
+    def _auto_scaling(self, asked: Asked) -> "Reply":
         action = asked.action
         found = CREDENTIAL.search(asked.environ.get("HTTP_AUTHORIZATION", ""))
         if found and found[1] != self._cloud.settings.region:
@@ -118,7 +120,7 @@ class Front:
             raise AssertionError(f"{action} was answered but is unknown")
         return whole("200 OK", query_protocol.answer(model, answer, asked.id), "text/xml")
 
-    def _moto(self, asked: "Asked") -> "Reply":
+    def _moto(self, asked: Asked) -> "Reply":
         service, action, form, environ = asked.service, asked.action, asked.form, asked.environ
         if service == "ec2" and action == "GetConsoleOutput":
             return whole("200 OK", self._cloud.direct.console_answer(form.get("InstanceId", ""), asked.id), "text/xml")
@@ -147,8 +149,8 @@ class Front:
             self._cloud.save_services()
             if succeeded:
                 self._follow_machines(service, action, form)
-        if is_html(status, headers, content):
-            raise AwsError("InvalidAction", f"{service} {action} is not offered by this stand-in.")
+        if is_formless(status, headers, content) and environ["REQUEST_METHOD"] != "HEAD":
+            raise not_understood(service, action, status)
         headers = [(key, value) for key, value in headers if key.lower() != "content-length"]
         return Reply(status, [*headers, ("Content-Length", str(len(content)))], content)
 
@@ -179,18 +181,6 @@ class Front:
 
 
 @dataclass(slots=True, frozen=True)
-class Asked:
-    """A request, recognised."""
-
-    service: str
-    action: str
-    form: dict[str, str]
-    environ: Environ
-    body: Any  # a file, read whole
-    id: str
-
-
-@dataclass(slots=True, frozen=True)
 class Reply:
     """An answer that is ready to go."""
 
@@ -212,23 +202,6 @@ def hang_up(environ: Environ) -> None:
     raise ConnectionAbortedError("a fault loses this reply")
 
 
-def headers_of(environ: Environ) -> dict[str, str]:
-    """A request's headers, their names in lower case."""
-    found = {key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")}
-    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if environ.get(name):
-            found[name.replace("_", "-").lower()] = str(environ[name])
-    return found
-
-
-def digest(body: Any) -> str:
-    """The sha256 of a body, in hex; the body is at its beginning again."""
-    body.seek(0)
-    found = hashlib.file_digest(body, "sha256").hexdigest()
-    body.seek(0)
-    return found
-
-
 def respond(
     start_response: StartResponse,
     status: int,
@@ -244,53 +217,19 @@ def respond(
     return [content]
 
 
-def take_body(environ: Environ) -> tuple[Any, int]:
-    """The body, read whole, and its length; the request then reads it from memory or a temporary file."""
-    body = tempfile.SpooledTemporaryFile(max_size=BODY_IN_MEMORY_MAX)  # noqa: SIM115  it lives as long as the request
-    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-    left = BODY_BYTES_MAX if chunked else int(environ.get("CONTENT_LENGTH") or 0)
-    if left > BODY_BYTES_MAX:
-        raise AwsError("EntityTooLarge", f"The body is larger than {BODY_BYTES_MAX} bytes", 413)
-    length = 0
-    while left > 0:
-        part = environ["wsgi.input"].read(min(COPY_BYTES, left))
-        if not part:
-            break
-        body.write(part)
-        length, left = length + len(part), left - len(part)
-    body.seek(0)
-    environ["wsgi.input"], environ["CONTENT_LENGTH"] = body, str(length)
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ.pop("wsgi.input_terminated", None)
-    return body, length
-
-
-def recognise(environ: Environ, body: Any, length: int) -> tuple[str, str, dict[str, str]]:
-    """The service that a request is for, its action, and its form if it is one."""
-    found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    service = found[2].lower() if found else ""
-    form: dict[str, str] = {}
-    content_type = environ.get("CONTENT_TYPE", "")
-    if content_type.startswith("application/x-www-form-urlencoded") and length <= FORM_BYTES_MAX:
-        try:
-            text = body.read().decode()
-        except UnicodeDecodeError as error:
-            raise AwsError("MalformedInput", "The body is not UTF-8") from error
-        form = dict(parse_qsl(text, keep_blank_values=True))
-    elif not found:
-        form = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    body.seek(0)
-    if not service and form.get("Version") == AUTO_SCALING_VERSION:
-        service = query_protocol.SERVICE
-    if not service and not form.get("Action") and not environ.get("HTTP_X_AMZ_TARGET"):
-        service = "s3"
-    target = environ.get("HTTP_X_AMZ_TARGET", "")
-    action = form.get("Action") or target.rpartition(".")[2]
-    return service, action or (environ["REQUEST_METHOD"] if service == "s3" else ""), form
-
-
-def is_html(status: str, headers: Iterable[tuple[str, str]], content: bytes) -> bool:
-    """Whether moto answered with a page for people."""
+def is_formless(status: str, headers: Iterable[tuple[str, str]], content: bytes) -> bool:
+    """Whether moto refused with nothing, or with a page for people."""
     kind = next((value for name, value in headers if name.lower() == "content-type"), "")
     page = "html" in kind and content.lstrip()[:9].lower() in {b"<!doctype", b"<html"}
-    return page and int(status.split(maxsplit=1)[0]) >= HTML_STATUS_MIN
+    return (page or not content.strip()) and int(status.split(maxsplit=1)[0]) >= ERROR_STATUS_MIN
+
+
+def not_understood(service: str, action: str, status: str) -> AwsError:
+    """The error in the place of such an answer."""
+    if not action and service != "s3":
+        return AwsError("MissingAction", f"The request to {service or 'no service'} names no action.")
+    if status.startswith("5") and service == "s3":
+        return AwsError("MalformedXML", "The XML you provided was not well-formed or did not validate.")
+    return AwsError(
+        "InvalidAction", f"{service} {action} is not offered by this stand-in, or not with such parameters."
+    )

@@ -1,17 +1,19 @@
 """Errors as each of AWS's protocols carries them; never an HTML page."""
 
 import json
+import re
 from xml.sax.saxutils import escape
 
 from localcloud.aws.errors import AwsError
 
 QUERY = frozenset({"autoscaling", "iam", "sts", "elasticloadbalancing", "cloudformation", "rds", "sns"})
 SERVER_ERROR = 500
+UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 can not say
 
 
 def write(service: str, error: AwsError, request_id: str) -> tuple[str, str]:
     """The body and its content type."""
-    code, text = escape(error.code), escape(error.message)
+    code, text = escape(error.code), escape(UNWRITABLE.sub("?", error.message))
     if service == "ec2":
         return (
             f"<Response><Errors><Error><Code>{code}</Code><Message>{text}</Message></Error></Errors>"

@@ -171,4 +171,22 @@ RULES = (
         "test_network.py::test_a_subnet_reaches_the_internet_by_a_gateway_or_by_nat",
         "stores the gateways",
     ),
+    Rule(
+        "An unknown action gets the error of its service's protocol",
+        EC2_API + "errors-overview.html",
+        "test_protocols.py::test_an_unknown_action_of_a_query_service",
+        "an HTML page with status 404 or 500",
+    ),
+    Rule(
+        "So does a body that makes no sense, whatever its service",
+        EC2_API + "errors-overview.html",
+        "test_protocols.py::test_bodies_that_are_no_form",
+        "an empty answer, a page, or a crash of the request",
+    ),
+    Rule(
+        "Parameters out of their bounds are refused, in time",
+        EC2_API + "API_RunInstances.html",
+        "test_protocols.py::test_parameters_of_any_kind",
+        "launches as many instances as are asked for, for hours",
+    ),
 )
