@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 import botocore.loaders
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
+from localcloud.aws import constraints
 from localcloud.aws.errors import AwsError, ValidationError
 
 SERVICE = "autoscaling"
@@ -34,18 +35,11 @@ def operation(action: str) -> OperationModel | None:
 
 
 def parse(model: OperationModel, form: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters of a call; ValidationError for a missing required one or one of the wrong type."""
+    """The parameters of a call; ValidationError for what AWS's model does not allow, MalformedInput for a wrong type."""
     if model.input_shape is None:
         return {}
     parsed = _parse_structure(model.input_shape, "", form)
-    missing = [name for name in model.input_shape.required_members if name not in parsed]
-    if missing:
-        raise ValidationError(
-            "; ".join(
-                f"Value null at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must not be null"
-                for name in missing
-            )
-        )
+    constraints.check(model.input_shape, parsed)
     return parsed
 
 

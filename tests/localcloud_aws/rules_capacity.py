@@ -11,6 +11,12 @@ STORED_POOL = "stores the settings; no instances"
 
 RULES = (
     Rule(
+        "Required, enumerated and bounded parameters are checked first, and all that is wrong is told at once",
+        "autoscaling/ec2/APIReference/CommonErrors.html",
+        "test_constraints.py::test_the_models_own_constraints",
+        "accepts most values",
+    ),
+    Rule(
         "An instance refresh replaces every instance, then its desired configuration is the group's",
         SCALING + "instance-refresh-overview.html",
         "test_refresh.py::test_a_refresh_replaces_every_instance_and_then_the_group_has_the_desired_configuration",
