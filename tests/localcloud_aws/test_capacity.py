@@ -93,6 +93,17 @@ def test_one_that_is_gone_is_replaced_at_once_whatever_the_policy_says() -> None
     assert Counter(aws.states()) == {"InService": 1, "Pending": 1}
 
 
+def test_a_suspended_health_check_leaves_the_sick_alone_until_it_is_resumed() -> None:
+    aws = ModelWorld()
+    aws.create(DesiredCapacity=2)
+    aws.call("SuspendProcesses", **GROUP, ScalingProcesses=["HealthCheck"])
+    (sick,) = impair(aws, 1)
+    aws.pass_s(600)
+    assert sick in aws.group().members
+    aws.call("ResumeProcesses", **GROUP)
+    assert sick not in aws.group().members
+
+
 def test_the_maximum_lifetime_replaces_a_tenth_at_a_time() -> None:
     aws = ModelWorld(boot_s=30)
     aws.create(DesiredCapacity=10, MaxInstanceLifetime=DAY_S)

@@ -333,6 +333,17 @@ def test_a_suspended_process_holds_the_refresh(process: str) -> None:
     assert told(aws)["Status"] == "Successful"
 
 
+def test_a_launch_ahead_that_was_refused_is_tried_again() -> None:
+    aws = old_group(2)
+    aws.compute.refusals = dict.fromkeys(["us-east-1a", "us-east-1b", "us-east-1c"], "InsufficientInstanceCapacity")
+    start(aws, MinHealthyPercentage=100, MaxHealthyPercentage=150, InstanceWarmup=0)
+    aws.pass_s(3)
+    assert (versions(aws), told(aws)["Status"]) == (["1", "1"], "InProgress")
+    aws.compute.refusals = {}
+    aws.pass_s(10)
+    assert (versions(aws), told(aws)["Status"]) == (["2", "2"], "Successful")
+
+
 def test_scaling_goes_on_during_a_refresh_and_what_is_launched_is_new() -> None:
     aws = old_group(4)
     start(aws, InstanceWarmup=60)

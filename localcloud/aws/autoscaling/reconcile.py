@@ -80,7 +80,7 @@ def _next_due(world: World, group: Group) -> float:
             later = (member.in_service_at + group.grace_s, member.in_service_at + warmup_s)
             times.extend(t for t in (*later, scaling.expires_at(group, member)) if t > now)
     if not group.deleting:
-        if group.units < group.desired and group.active("Launch"):
+        if group.active("Launch") and (group.units < group.desired or group.launch_retry_at > now):
             times.append(max(now, group.launch_retry_at))
         if group.rebalance_at > now:
             times.append(group.rebalance_at)

@@ -23,7 +23,9 @@ def scale(world: World, group: Group) -> None:
     """Replace, launch and terminate what is due now."""
     now = world.clock.now()
     cohorts = _cohorts(world, group)
-    wanted = plan(group.desired, group.capacity, cohorts, lambda m: refreshing.serves(group, m, now))
+    wanted = Plan(group.desired)
+    if cohorts:
+        wanted = plan(group.desired, group.capacity, cohorts, lambda m: refreshing.serves(group, m, now))
     if group.active("Terminate"):
         for member, cause in wanted.leaving:
             leave_or_return(world, group, member, cause, may_return=False)
@@ -35,7 +37,7 @@ def scale(world: World, group: Group) -> None:
         _shrink(world, group, -missing, cohorts)
     else:
         group.request_cause = "" if missing == 0 else group.request_cause
-        if not cohorts and wanted == Plan(group.desired) and not ahead:
+        if not cohorts and not ahead:
             _even_out(world, group)
 
 
