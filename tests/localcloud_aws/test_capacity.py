@@ -237,6 +237,18 @@ def test_weights_fill_the_desired_capacity_and_may_overshoot_it() -> None:
     assert aws.group().units == 4
 
 
+def test_instances_that_come_and_go_by_calls_count_by_their_weight() -> None:
+    aws = ModelWorld()
+    aws.create(DesiredCapacity=8, MaxSize=8, **mixed([("c5.2xlarge", 4)]))
+    one, two = [m.id for m in aws.members()]
+    aws.call("EnterStandby", **GROUP, InstanceIds=[one], ShouldDecrementDesiredCapacity=True)
+    assert (aws.group().desired, aws.group().units) == (4, 4)
+    aws.call("ExitStandby", **GROUP, InstanceIds=[one])
+    assert (aws.group().desired, aws.group().units) == (8, 8)
+    aws.call("TerminateInstanceInAutoScalingGroup", InstanceId=two, ShouldDecrementDesiredCapacity=True)
+    assert (aws.group().desired, [m.id for m in aws.members()]) == (4, [one])
+
+
 def test_the_next_type_is_taken_where_the_first_has_no_room() -> None:
     aws = ModelWorld()
     aws.compute.refusals = {"c5.2xlarge": "InsufficientInstanceCapacity"}

@@ -136,6 +136,19 @@ def test_a_prepared_machine_that_is_gone_is_replaced() -> None:
     assert pool(aws) == ["Warmed:Stopped"] * 3
 
 
+def test_a_prepared_instance_is_terminated_by_a_call_once() -> None:
+    aws = with_pool(hooks=True, desired=0, MaxGroupPreparedCapacity=1)
+    answer(aws, "boot", "Warmed:Pending:Wait")
+    one = aws.members()[0].id
+    for _ in range(2):
+        told = aws.call("TerminateInstanceInAutoScalingGroup", InstanceId=one, ShouldDecrementDesiredCapacity=True)
+        assert "from warm pool" in told["Activity"]["Description"]
+    assert (aws.group().desired, aws.group().members[one].lifecycle) == (0, "Warmed:Terminating:Wait")
+    answer(aws, "drain", "Warmed:Terminating:Wait")
+    aws.pass_s(30)
+    assert (one in aws.group().members, pool(aws)) == (False, ["Warmed:Pending:Wait"])
+
+
 def test_a_refresh_renews_the_pool_too() -> None:
     aws = with_pool()
     aws.compute.templates["lt-1"] = 2

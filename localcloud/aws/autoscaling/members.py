@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from localcloud.aws.autoscaling import activities, life
-from localcloud.aws.autoscaling.lifecycle import Lifecycle
+from localcloud.aws.autoscaling.lifecycle import LEAVING, WARM_LEAVING, Lifecycle
 from localcloud.aws.autoscaling.records import Activity, Group, Member
 from localcloud.aws.autoscaling.world import World
 from localcloud.aws.errors import AwsError, ValidationError
@@ -18,14 +18,14 @@ def terminate(world: World, instance_id: str, *, decrement: bool) -> Activity:
     group, member = world.member(instance_id)
     have = group.desired
     if decrement and member.counts:
-        if group.desired - 1 < group.min:
+        if group.desired - member.weight < group.min:
             raise ValidationError(
                 f"Currently, desiredSize equals minSize ({group.min}). Terminating instance without replacement will "
                 "violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower "
                 "group's min size."
             )
-        group.desired -= 1
-    if member.lifecycle in {Lifecycle.TERMINATING, Lifecycle.TERMINATING_WAIT, Lifecycle.TERMINATING_PROCEED}:
+        group.desired -= member.weight
+    if member.lifecycle in LEAVING | WARM_LEAVING:
         running = group.activity(member.activity_id)
         if running is None:
             raise AwsError("ScalingActivityInProgress", f"{instance_id} is terminating already")
@@ -47,7 +47,7 @@ def set_health(world: World, instance_id: str, status: str, *, respect_grace: bo
         return
     if status == UNHEALTHY and respect_grace and now < member.in_service_at + group.grace_s:
         return
-    member.healthy = status == HEALTHY
+    member.healthy, member.dead = status == HEALTHY, False
     member.health_cause, member.health_cause_at = ("" if member.healthy else "a user health-check"), now
     world.touch(group)
 
@@ -125,17 +125,17 @@ def exit_standby(world: World, name: str, ids: Sequence[str]) -> list[Activity]:
     for member in members:
         if member.lifecycle is not Lifecycle.STANDBY:
             raise ValidationError(f"The instance {member.id} is not in Standby.")
-    if group.desired + len(members) > group.max:
+    if group.desired + sum(m.weight for m in members) > group.max:
         raise ValidationError(
             f"Leaving standby would raise the desired capacity above the maximum {group.max} of {group.name}"
         )
     begun = []
     for member in members:
-        group.desired += 1
+        group.desired += member.weight
         member.move(Lifecycle.PENDING)
         cause = (
             f"At {activities.stamp(world.clock.now())} instance {member.id} was moved out of standby in response to a "
-            f"user request, increasing the capacity from {group.desired - 1} to {group.desired}."
+            f"user request, increasing the capacity from {group.desired - member.weight} to {group.desired}."
         )
         description = f"Moving EC2 instance out of Standby: {member.id}"
         begun.append(activities.begin(world, group, description, cause, member=member))
@@ -151,7 +151,7 @@ def _withdraw(world: World, name: str, ids: Sequence[str], to: Lifecycle, *, dec
         if member.lifecycle not in allowed:
             raise ValidationError(f"The instance {member.id} is not in InService.")
     falling = [m for m in members if m.counts] if decrement else []
-    if group.desired - len(falling) < group.min:
+    if group.desired - sum(m.weight for m in falling) < group.min:
         raise ValidationError(
             f"The desired capacity of {group.name} would fall below its minimum {group.min}: lower the minimum first"
         )
@@ -159,7 +159,7 @@ def _withdraw(world: World, name: str, ids: Sequence[str], to: Lifecycle, *, dec
     verb = "Detaching EC2 instance" if to is Lifecycle.DETACHING else "Moving EC2 instance to Standby"
     for member in members:
         have = group.desired
-        group.desired -= member in falling
+        group.desired -= member.weight if member in falling else 0
         member.move(to)
         for target_group in group.target_groups:
             world.compute.deregister(target_group, member.id)
