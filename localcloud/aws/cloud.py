@@ -158,7 +158,9 @@ class Cloud:
         with self.lock:
             group = self.world.groups.get(self.world.owners.get(instance_id, ""))
             member = group.members.get(instance_id) if group else None
-            return lifecycle.target_of(member.lifecycle) if member else None
+            if group is None or member is None:
+                return None
+            return lifecycle.target_of(member.lifecycle, group.warm_pool.state if group.warm_pool else "Stopped")
 
     def _group_arn(self, name: str) -> str | None:
         group = self.world.groups.get(name)

@@ -68,12 +68,16 @@ LEAVING = frozenset({S.TERMINATING, S.TERMINATING_WAIT, S.TERMINATING_PROCEED})
 CAPACITY = LAUNCHING | {S.IN_SERVICE}  # what counts against the desired capacity; standby does not
 
 
-def target_of(state: Lifecycle) -> str:
+def target_of(state: Lifecycle, pool_state: str = "Stopped") -> str:
     """What the instance's metadata calls `target-lifecycle-state`: where it is going, seen from inside.
+
+    `pool_state` is that of the group's warm pool, where an instance on its way into it will wait.
 
     >>> states = [Lifecycle.PENDING_WAIT, Lifecycle.TERMINATING_WAIT, Lifecycle.STANDBY]
     >>> [target_of(state) for state in states]
     ['InService', 'Terminated', 'Standby']
+    >>> target_of(Lifecycle.WARMED_PENDING_WAIT, "Running"), target_of(Lifecycle.WARMED_TERMINATING)
+    ('Warmed:Running', 'Warmed:Terminated')
     """
     if state in CAPACITY:
         return S.IN_SERVICE.value
@@ -82,5 +86,5 @@ def target_of(state: Lifecycle) -> str:
     if state in WARM_READY:
         return state.value
     if state in WARM or state is S.WARMED_TERMINATED:
-        return (S.WARMED_TERMINATED if state in WARM_LEAVING else S.WARMED_STOPPED).value
+        return f"Warmed:{pool_state}" if state in WARM_LAUNCHING else S.WARMED_TERMINATED.value
     return (S.STANDBY if state in {S.STANDBY, S.ENTERING_STANDBY} else S.DETACHED).value
