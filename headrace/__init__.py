@@ -22,18 +22,25 @@ from headrace.errors import DeclarationError
 from headrace.groups import FeatureServerGroup, IngestServerGroup, ServerGroup, StageServerGroup, TransformServerGroup
 from headrace.loading import Loaded, load
 from headrace.pipelines import (
+    Branch,
     Edge,
+    Enrich,
+    FileTable,
     HttpIngest,
     HttpSink,
+    HttpTable,
     Normalize,
     Pipeline,
     Ramp,
     RetryPolicy,
+    Route,
+    S3Table,
     Stage,
     Topic,
     TopicSink,
     Transform,
     Transmit,
+    ValkeyTable,
 )
 from headrace.rollouts import BlueGreen, Canary, InPlace, Rolling, Rollout
 from headrace.scaling import (
@@ -49,18 +56,22 @@ from headrace.serving import FeatureServing, GroupCall, OnlineStore, PushIngest
 __all__ = [
     "Autoscaling",
     "BlueGreen",
+    "Branch",
     "Canary",
     "CpuTarget",
     "DeclarationError",
     "Declared",
     "Edge",
+    "Enrich",
     "Environment",
     "FeatureServerGroup",
     "FeatureServing",
+    "FileTable",
     "GroupCall",
     "HeadraceObject",
     "HttpIngest",
     "HttpSink",
+    "HttpTable",
     "InPlace",
     "IngestServerGroup",
     "LagTarget",
@@ -75,6 +86,8 @@ __all__ = [
     "RetryPolicy",
     "Rolling",
     "Rollout",
+    "Route",
+    "S3Table",
     "ServerGroup",
     "Slo",
     "Stage",
@@ -84,6 +97,7 @@ __all__ = [
     "Transform",
     "TransformServerGroup",
     "Transmit",
+    "ValkeyTable",
     "load",
 ]
 

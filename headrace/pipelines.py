@@ -10,13 +10,25 @@ from headrace.scaling import Slo
 STAGES_MAX = 64
 
 
+def _stage_name(value: Any) -> Any:
+    return value.name if isinstance(value, Stage) else value
+
+
+Target = Annotated[Name, BeforeValidator(_stage_name)]
+
+
 class RetryPolicy(Declared):
-    """Local retries of one message before it goes to dead letters: after `first_s`, times `factor`, up to `max_s`."""
+    """Retries of one message: `attempts` on the node, after `first_s`, times `factor`, up to `max_s`.
+
+    Then one after each of `global_delays_s`, wherever the stage runs by then; then dead letters. The global ones keep no
+    order of a key.
+    """
 
     attempts: int = Field(default=5, ge=1, le=20)
     first_s: Annotated[Seconds, Field(gt=0)] = 0.05
     factor: float = Field(default=2.0, ge=1)
     max_s: Annotated[Seconds, Field(gt=0)] = 5.0
+    global_delays_s: tuple[Annotated[Seconds, Field(gt=0, le=86_400)], ...] = Field(default=(), max_length=5)
 
 
 class HttpIngest(Declared):
@@ -36,6 +48,93 @@ class Normalize(Declared):
     required: tuple[str, ...] = ()
     rename: dict[str, str] = Field(default_factory=dict)
     defaults: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
+
+
+class FileTable(Declared):
+    """A table in a file on the node: a JSON object of rows by key, or rows (JSON array, JSON lines, CSV) with `key`."""
+
+    type: Literal["file"] = "file"
+    path: str = Field(pattern="^/", max_length=1000)
+    format: Literal["json", "jsonl", "csv"] = "json"
+    key: str = Field(default="", max_length=200)
+
+
+class S3Table(Declared):
+    """The same, an object of the bundle bucket."""
+
+    type: Literal["s3"] = "s3"
+    url: str = Field(pattern="^s3://[^/]+/.+", max_length=1000)
+    format: Literal["json", "jsonl", "csv"] = "json"
+    key: str = Field(default="", max_length=200)
+
+
+class HttpTable(Declared):
+    """The same, the answer of a GET."""
+
+    type: Literal["http"] = "http"
+    url: str = Field(pattern="^https?://", max_length=2000)
+    format: Literal["json", "jsonl", "csv"] = "json"
+    key: str = Field(default="", max_length=200)
+    timeout_s: Annotated[Seconds, Field(gt=0, le=120)] = 10.0
+
+
+class ValkeyTable(Declared):
+    """Rows are JSON texts under `prefix` + key; asked for when they are needed. The password is in a file on the node."""
+
+    type: Literal["valkey"] = "valkey"
+    url: str = Field(pattern="^rediss?://[^@]+$", max_length=1000)
+    prefix: str = Field(default="", max_length=200)
+    password_file: str = Field(default="", max_length=1000)
+    timeout_s: Annotated[Seconds, Field(gt=0, le=60)] = 1.0
+
+
+Table = Annotated[FileTable | S3Table | HttpTable | ValkeyTable, Field(discriminator="type")]
+
+
+class Enrich(Declared):
+    """Puts the row whose key is the event's `field` into the event as `into`.
+
+    Rows are fetched anew after `refresh_s`; while that fails the old ones serve on, up to `stale_s_max` old. At most
+    `rows_max` rows are kept: a larger table is refused, of a Valkey table the least used rows go. An event without a
+    row is kept as it is, gets `default`, is dropped by declared design, or becomes a dead letter.
+    """
+
+    type: Literal["enrich"] = "enrich"
+    source: Table
+    field: str = Field(min_length=1, max_length=200)
+    into: str = Field(min_length=1, max_length=200)
+    refresh_s: Annotated[Seconds, Field(ge=0.1, le=86_400)] = 300.0
+    stale_s_max: Annotated[Seconds, Field(gt=0)] = 86_400.0
+    rows_max: int = Field(default=100_000, ge=1, le=2_000_000)
+    on_missing: Literal["keep", "default", "drop", "dead_letter"] = "keep"
+    default: dict[str, str | float | int | bool | None] | None = None
+
+    @model_validator(mode="after")
+    def _default(self) -> Self:
+        if (self.on_missing == "default") != (self.default is not None):
+            msg = f"on_missing {self.on_missing!r} with default {self.default!r}: give both or neither"
+            raise ValueError(msg)
+        return self
+
+
+class Branch(Declared):
+    """Events for which `when` holds go to the stages `to`, for example `when="delay > 15 and carrier in ['UA', 'AA']"`."""
+
+    when: str = Field(min_length=1, max_length=2_000)
+    to: tuple[Target, ...] = Field(min_length=1, max_length=STAGES_MAX)
+
+
+class Route(Declared):
+    """Sends each event along the first branch that holds, or along all that do; else along `default`.
+
+    Without a default an event that no branch takes becomes a dead letter, or is dropped by declared design.
+    """
+
+    type: Literal["route"] = "route"
+    branches: tuple[Branch, ...] = Field(min_length=1, max_length=STAGES_MAX)
+    match: Literal["first", "all"] = "first"
+    default: tuple[Target, ...] = Field(default=(), max_length=STAGES_MAX)
+    unmatched: Literal["dead_letter", "drop"] = "dead_letter"
 
 
 class Transform(Declared):
@@ -84,23 +183,27 @@ class Transmit(Declared):
     sinks: tuple[Sink, ...] = Field(min_length=1, max_length=16)
 
 
-Work = Annotated[HttpIngest | Normalize | Transform | Transmit, Field(discriminator="type")]
+Work = Annotated[HttpIngest | Normalize | Enrich | Route | Transform | Transmit, Field(discriminator="type")]
 
 
 class Stage(Declared):
-    """A named piece of work on a server group (an object or its name)."""
+    """A named piece of work on a server group (an object or its name).
+
+    With `ordered`, a later event of a key waits while an earlier one is retried on the node.
+    """
 
     name: Name
     group: Annotated[Name, BeforeValidator(name_of)]
     work: Work
     retry: RetryPolicy = RetryPolicy()
+    ordered: bool = False
 
 
 class Edge(Declared):
     """From one stage to the next (stages or their names)."""
 
-    source: Annotated[Name, BeforeValidator(lambda v: v.name if isinstance(v, Stage) else v)]
-    target: Annotated[Name, BeforeValidator(lambda v: v.name if isinstance(v, Stage) else v)]
+    source: Target
+    target: Target
 
 
 class Ramp(Declared):

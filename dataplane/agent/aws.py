@@ -107,12 +107,7 @@ class NodeAws:
 
     def fetch(self, artifact: Artifact, place: Path) -> None:
         """An object of the bundle store into a file; InvalidInput when its sha256 is not the artifact's."""
-        found = re.fullmatch(r"s3://([^/]+)/(.+)", artifact.url)
-        if not found:
-            raise InvalidInput(f"artifact {artifact.url!r}: not an s3://bucket/key address", field="url")
-        bucket, key = found.group(1), quote(found.group(2), safe="/-_.~")
-        base = f"{self._endpoint}/{bucket}" if self._endpoint else f"https://{bucket}.s3.{self._region()}.amazonaws.com"
-        self._call(Request("s3", "GET", f"{base}/{key}", {}), f"artifact {artifact.url}", place)
+        self._call(Request("s3", "GET", self._object(artifact.url), {}), f"artifact {artifact.url}", place)
         digest = hashlib.sha256()
         with place.open("rb") as file:
             while block := file.read(BLOCK_BYTES):
@@ -125,27 +120,42 @@ class NodeAws:
                 remedy="it was changed after it was published: publish it again, and deploy that",
             )
 
+    def read(self, url: str, bytes_max: int) -> bytes:
+        """An object of the bundle store; InvalidInput when it is larger."""
+        return self._call(Request("s3", "GET", self._object(url), {}), f"object {url}", bytes_max=bytes_max)
+
+    def _object(self, url: str) -> str:
+        found = re.fullmatch(r"s3://([^/]+)/(.+)", url)
+        if not found:
+            raise InvalidInput(f"artifact {url!r}: not an s3://bucket/key address", field="url")
+        bucket, key = found.group(1), quote(found.group(2), safe="/-_.~")
+        base = f"{self._endpoint}/{bucket}" if self._endpoint else f"https://{bucket}.s3.{self._region()}.amazonaws.com"
+        return f"{base}/{key}"
+
     def _base(self, service: str) -> str:
         return self._endpoint or f"https://{service}.{self._region()}.amazonaws.com"
 
-    def _call(self, request: Request, what: str, place: Path | None = None) -> bytes:
+    def _call(self, request: Request, what: str, place: Path | None = None, bytes_max: int = BLOCK_BYTES) -> bytes:
         for attempt in range(ATTEMPTS_MAX):
             try:
-                return self._once(request, what, place)
+                return self._once(request, what, place, bytes_max)
             except Unavailable:
                 if attempt == ATTEMPTS_MAX - 1:
                     raise
                 time.sleep(FIRST_BACKOFF_S * 2**attempt)
         raise Unavailable(f"{what}: no attempt was made")
 
-    def _once(self, request: Request, what: str, place: Path | None) -> bytes:
+    def _once(self, request: Request, what: str, place: Path | None, bytes_max: int) -> bytes:
         headers = signed(request, self._keys(), self._region(), datetime.now(UTC))
         body = request.body if request.method == "POST" else None
         out = urllib.request.Request(request.url, body, headers, method=request.method)  # noqa: S310  ours or AWS' own
         try:
             with self._open(out, timeout=CONNECT_AND_READ_S) as answer:
                 if place is None:
-                    return bytes(answer.read(BLOCK_BYTES))
+                    body_read = bytes(answer.read(bytes_max + 1))
+                    if len(body_read) > bytes_max:
+                        raise InvalidInput(f"{what}: more than {bytes_max} bytes")
+                    return body_read
                 with place.open("wb") as file:
                     size = 0
                     while block := answer.read(BLOCK_BYTES):

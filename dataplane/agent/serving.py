@@ -14,14 +14,19 @@ from dataplane.agent.node_state import Orders
 from dataplane.client.threads import GroupClient
 from dataplane.stages.audits import AuditBook
 from dataplane.stages.calling_groups import TransformingByGroup
+from dataplane.stages.enriching import Enriching
 from dataplane.stages.events import Work
+from dataplane.stages.global_retries import GlobalRetrier
 from dataplane.stages.ingest import Answer, Ingest
 from dataplane.stages.measures import Measures
 from dataplane.stages.normalizing import Normalizing
+from dataplane.stages.routing import Routing
 from dataplane.stages.stage_loop import StageLoop, StagePlan
+from dataplane.stages.tables import ReadS3
 from dataplane.stages.transforming import Transforming
 from dataplane.stages.transmitting import Transmitting, topics_of
-from shared.contracts.objects import HttpIngest, Normalize, Stage, Transform, Transmit
+from shared.contracts.node import topic_in
+from shared.contracts.objects import Enrich, HttpIngest, Normalize, Route, Stage, Transform, Transmit
 from shared.domain.errors import Defect
 
 EVENTS_PATH = "/v1/events"
@@ -55,8 +60,11 @@ class _Running:
     ingest: Ingest | None = None
     loop: StageLoop | None = None
     server: "GroupServer | None" = None
+    retrier: GlobalRetrier | None = None
 
     def stop(self) -> None:
+        if self.retrier:
+            self.retrier.stop()
         if self.loop:
             self.loop.stop()
         if self.ingest:
@@ -68,9 +76,10 @@ class _Running:
 class Serving:
     """Of one node; `reconcile` may be called by any thread."""
 
-    def __init__(self, node: str, measures: Measures, reporter: AuditSink) -> None:
+    def __init__(self, node: str, measures: Measures, reporter: AuditSink, read_s3: ReadS3) -> None:
         """Nothing runs."""
         self._node = node
+        self._read_s3 = read_s3
         self._measures = measures
         self._reporter = reporter
         self._lock = threading.Lock()
@@ -176,14 +185,24 @@ class Serving:
             topic_dead=a.topic_dead,
             consumer_group=a.consumer_group,
             retry=a.stage.retry,
+            topics_retry=a.topics_retry,
+            ordered=a.stage.ordered,
         )
-        loop = StageLoop(plan, self._work(a.stage), self._measures, book)
+        loop = StageLoop(plan, self._work(a.pipeline.name, a.stage), self._measures, book)
         loop.start()
         self._reporter.watch(book, a.pipeline.name, a.stage.name, lambda: loop.paused)
-        return _Running(wanted, loop=loop)
+        retrier = GlobalRetrier(plan) if plan.topics_retry else None
+        if retrier:
+            retrier.start()
+        return _Running(wanted, loop=loop, retrier=retrier)
 
-    def _work(self, stage: Stage) -> Work:
+    def _work(self, pipeline: str, stage: Stage) -> Work:
         match stage.work:
+            case Enrich():
+                return Enriching(stage.work, self._read_s3)
+            case Route():
+                named = {t for b in stage.work.branches for t in b.to} | set(stage.work.default)
+                return Routing(stage.work, {name: topic_in(pipeline, name) for name in named})
             case Normalize():
                 return Normalizing(stage.work)
             case Transform(group=str(group)):

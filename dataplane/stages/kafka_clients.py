@@ -4,7 +4,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from dataplane.stages.events import HEADER_ID, HEADER_ROOT, HEADER_TIME, Event, Output
+from dataplane.stages.events import HEADER_ID, HEADER_ROOT, HEADER_TIME, HEADER_TRIES, Event, Output
 from shared.contracts.node import KafkaAccess
 
 SESSION_MS = 6_000
@@ -16,6 +16,7 @@ UNKNOWN_TOPIC_MS = 5_000  # after that a topic that is not there is an error
 EVENT_BYTES_MAX = 1024 * 1024
 FETCHED_KB_MAX = 8_192  # read ahead, all partitions together
 FETCHED_MESSAGES_MIN = 5_000
+TRIES_DIGITS_MAX = 4
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -88,7 +89,13 @@ def event_of(message: Message) -> Event:
         root.decode(errors="replace") if root else event_id,
         partition,
         offset,
+        _tries(found.get(HEADER_TRIES)),
     )
+
+
+def _tries(header: bytes | None) -> int:
+    """A header that others wrote may hold anything."""
+    return int(header) if header and len(header) < TRIES_DIGITS_MAX and header.isdigit() else 0
 
 
 def _time(header: bytes | None, message: Message) -> float:

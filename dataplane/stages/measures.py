@@ -6,14 +6,17 @@ All are updated once a batch. A counter is written by one thread; ingest, which 
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
+from dataplane.stages.events import FILTERED
 from dataplane.stages.histogram import DURATION_BOUNDS_S, LAG_BOUNDS_S, Histogram
 
 REASONS_MAX = 50  # distinct label values; users' code makes them up
 OTHER = "other"
 BUSY_WINDOW_S = 5.0
+Tier = Literal["local", "global"]
 
 
 class Measures:
@@ -26,7 +29,8 @@ class Measures:
         self._labels = dict(labels)
         self.lag_in, self.lag_out = Histogram(LAG_BOUNDS_S), Histogram(LAG_BOUNDS_S)
         self.transform = Histogram(DURATION_BOUNDS_S)
-        self._in = self._out = self._retries = self._transform_errors = 0
+        self._in = self._out = self._transform_errors = 0
+        self._retries = {"local": 0, "global": 0}
         self._failed: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter()
         self._oldest: float | None = None
@@ -73,10 +77,10 @@ class Measures:
         with self._lock:
             self._dropped[reason] += count
 
-    def retried(self, count: int) -> None:
-        """Events will be tried again here."""
+    def retried(self, count: int, tier: Tier = "local") -> None:
+        """Events will be tried again: here, or by the global retrier."""
         with self._lock:
-            self._retries += count
+            self._retries[tier] += count
 
     def transformed(self, seconds_each: float, count: int, errors: int) -> None:
         """Users' code ran over a batch."""
@@ -110,16 +114,18 @@ class Measures:
                 ),
                 *_counter("headrace_messages_in_total", base, self._in),
                 *_counter("headrace_messages_out_total", base, self._out),
-                *_counter("headrace_retries_total", f'{base},tier="local"', self._retries),
                 *_counter("headrace_transform_errors_total", base, self._transform_errors),
                 *_typed("headrace_busy_ratio", "gauge", [f"headrace_busy_ratio{{{base}}} {self._busy.ratio:.4f}"]),
             ]
+            name = "headrace_retries_total"
+            out += _typed(name, "counter", [f'{name}{{{base},tier="{t}"}} {n}' for t, n in self._retries.items()])
             failed = self._failed or {("recoverable", ""): 0, ("non_recoverable", ""): 0}
             name = "headrace_messages_failed_total"
             rows = [f"{name}{{{base},{_labels({'kind': k, 'reason': r})}}} {n}" for (k, r), n in failed.items()]
             out += _typed(name, "counter", rows)
             name = "headrace_messages_dropped_total"
-            rows = [f"{name}{{{base},{_labels({'reason': r})}}} {n}" for r, n in self._dropped.items()]
+            dropped = self._dropped or {FILTERED: 0}
+            rows = [f"{name}{{{base},{_labels({'reason': r})}}} {n}" for r, n in dropped.items()]
             out += _typed(name, "counter", rows)
             if self._oldest is not None:
                 name = "headrace_oldest_unprocessed_timestamp_seconds"

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from dataplane.stages.events import Event, Failed, Outcome, same
+from dataplane.stages.events import Event, Failed, Outcome, fields_of, same
 from shared.contracts.objects import Normalize
 
 BATCH_MAX = 2_000
@@ -29,12 +29,9 @@ class Normalizing:
         """Nothing is open."""
 
     def _one(self, event: Event) -> Outcome:
-        try:
-            fields = orjson.loads(event.value)
-        except orjson.JSONDecodeError as e:
-            return Failed(False, "Undecodable", f"not JSON: {e}")
-        if not isinstance(fields, dict):
-            return Failed(False, "NotAnObject", f"an event is a JSON object, this is {type(fields).__name__}")
+        fields = fields_of(event)
+        if isinstance(fields, Failed):
+            return fields
         changed = self._shape(fields) if self._rename or self._defaults else False
         for name in self._required:
             if fields.get(name) is None:

@@ -4,7 +4,7 @@ import time
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from dataplane.stages.events import Event, Failed, Output
+from dataplane.stages.events import HEADER_TRIES, Event, Failed, Output
 from dataplane.stages.kafka_clients import Headers, headers_of, producer_settings
 from shared.contracts.node import KafkaAccess
 from shared.domain.errors import Unavailable
@@ -28,9 +28,26 @@ class Publisher:
 
     def put_dead(self, topic: str, event: Event, failure: Failed, stage: str, attempts: int) -> None:
         """Hand a dead letter over: the event as it came, with what happened in its headers."""
+        self._put_failed(topic, event, failure, stage, attempts, event.tries)
+
+    def put_retry(self, topic: str, event: Event, failure: Failed, stage: str, attempts: int) -> None:
+        """Hand an event over to the global retrier: one more stay there is counted."""
+        self._put_failed(topic, event, failure, stage, attempts, event.tries + 1)
+
+    def put_again(self, topic: str, event: Event) -> None:
+        """Hand an event that was on the global retrier to its stage again, as it came there first."""
+        headers: Headers = [*_headers_of_event(event), (HEADER_TRIES, str(event.tries).encode())]
+        refused = self._put(topic, event.value, event.key, headers)
+        if refused:
+            raise Unavailable(f"topic {topic}: event {event.id!r} was refused: {refused.message}")
+
+    def _put_failed(  # noqa: PLR0913  what stands in its headers
+        self, topic: str, event: Event, failure: Failed, stage: str, attempts: int, tries: int
+    ) -> None:
         headers: Headers = [
-            *headers_of(Output(event.id, event.time, event.key, event.value, event.root)),
-            ("reason", failure.reason.encode()),
+            *_headers_of_event(event),
+            (HEADER_TRIES, str(tries).encode()),
+            ("reason", failure.reason[:HEADER_MESSAGE_MAX].encode(errors="replace")),
             ("class", b"recoverable" if failure.recoverable else b"non_recoverable"),
             ("message", failure.message[:HEADER_MESSAGE_MAX].encode(errors="replace")),
             ("stage", stage.encode()),
@@ -40,7 +57,7 @@ class Publisher:
         ]
         refused = self._put(topic, event.value, event.key, headers)
         if refused:
-            raise Unavailable(f"topic {topic}: the dead letter of event {event.id!r} was refused: {refused.message}")
+            raise Unavailable(f"topic {topic}: event {event.id!r} was refused: {refused.message}")
 
     def settle(self) -> None:
         """Wait until all of it is acknowledged; Unavailable if some is not."""
@@ -74,3 +91,7 @@ class Publisher:
     def _refused(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failures.append(f"{message.topic()}: {error.str()}")
+
+
+def _headers_of_event(event: Event) -> Headers:
+    return headers_of(Output(event.id, event.time, event.key, event.value, event.root))

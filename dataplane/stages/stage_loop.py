@@ -19,6 +19,7 @@ from dataplane.stages.audits import AuditBook
 from dataplane.stages.batch import BatchOfStage, Settled
 from dataplane.stages.events import Work
 from dataplane.stages.kafka_clients import consumer_settings, event_of
+from dataplane.stages.key_order import KeyOrder
 from dataplane.stages.measures import Measures
 from dataplane.stages.offsets import OffsetTracker
 from dataplane.stages.publishing import Publisher
@@ -48,6 +49,8 @@ class StagePlan:
     topic_dead: str
     consumer_group: str
     retry: RetryPolicy
+    topics_retry: tuple[str, ...] = ()  # of the global retrier, one for each of `retry.global_delays_s`
+    ordered: bool = False
 
 
 class StageLoop:
@@ -108,6 +111,7 @@ class _Session:
         self._audits = audits
         self._offsets = OffsetTracker()
         self._retries = RetryQueue()
+        self._order = KeyOrder()
         self._revoked: set[int] = set()
         self._committed: dict[int, int] = {}
         self._committed_at = self._stepped_at = time.monotonic()
@@ -141,30 +145,49 @@ class _Session:
 
     def _work_on(self, batch: list[Waiting], *, fresh: bool) -> None:
         began = time.monotonic()
-        if batch:
+        full = fresh and len(batch) >= self._work.batch_max
+        had_work = bool(batch)
+        if fresh and batch:
+            self._batch.took(batch)
+            batch = self._admitted(batch)
+        while batch:
             oldest = min(w.event.time for w in batch)
             waiting = self._retries.oldest_time()
             self._measures.set_oldest(oldest if waiting is None else min(oldest, waiting))
-            settled = self._batch.run(batch, self._succeeded_at, fresh=fresh)
+            settled = self._batch.run(batch, self._succeeded_at)
             for done in batch if fresh else ():  # only now: closing after a failure commits what the tracker knows
                 self._offsets.seen(done.event.partition, done.event.offset)
-            self._settle(settled)
+            batch, fresh = self._settle(settled), False
         now = time.monotonic()
-        full = fresh and len(batch) >= self._work.batch_max
         if not full:  # after a full batch more is probably waiting: its oldest stays the best we know
             self._measures.set_oldest(self._retries.oldest_time())
-        self._measures.worked(now - began if batch else 0.0, now - self._stepped_at)
+        self._measures.worked(now - began if had_work else 0.0, now - self._stepped_at)
         self._stepped_at = now
 
-    def _settle(self, settled: Settled) -> None:
+    def _admitted(self, batch: list[Waiting]) -> list[Waiting]:
+        """Without those that must wait for an earlier event of their key."""
+        if not self._order:
+            return batch
+        free, held = self._order.split(batch)
+        for waiting in held:
+            self._offsets.seen(waiting.event.partition, waiting.event.offset)
+            self._offsets.wait(waiting.event.partition, waiting.event.offset)
+        return free
+
+    def _settle(self, settled: Settled) -> list[Waiting]:
+        """Gives what waited only for an event that is done now."""
         if settled.succeeded:
             self._succeeded_at = time.monotonic()
-        for event in settled.done:
-            self._offsets.done(event.partition, event.offset)
-        for waiting in settled.again:
+        for waiting in (*settled.again, *settled.behind):
             self._offsets.wait(waiting.event.partition, waiting.event.offset)
+        for waiting in settled.again:
             delay_s = wait_s(self._plan.retry, waiting.attempts, random.uniform(-1, 1))  # noqa: S311  jitter
             self._retries.push(time.monotonic() + delay_s, waiting)
+        if self._plan.ordered:
+            self._order.failed(settled.again, settled.behind)
+        for event in settled.done:
+            self._offsets.done(event.partition, event.offset)
+        return self._order.freed(settled.done) if self._order else []
 
     def _read(self) -> list[Message]:
         self._pause_or_resume()
@@ -186,7 +209,7 @@ class _Session:
         return False
 
     def _pause_or_resume(self) -> None:
-        wanted = len(self._retries) >= WAITING_MAX
+        wanted = len(self._retries) + len(self._order) >= WAITING_MAX
         if wanted:
             self._consumer.pause(self._consumer.assignment())  # each time: partitions may have been added
         elif self.paused:
@@ -225,6 +248,7 @@ class _Session:
     def _forget(self, partitions: set[int]) -> None:
         self._revoked |= partitions
         self._retries.drop(partitions)
+        self._order.drop(partitions)
         self._audits.forget(partitions)
         for partition in partitions:
             self._offsets.forget(partition)

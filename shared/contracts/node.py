@@ -63,6 +63,7 @@ class Assignment(Contract):
     topic_in: str = ""
     topics_out: tuple[str, ...] = ()  # one per outgoing edge
     topic_dead: str = ""
+    topics_retry: tuple[str, ...] = ()  # of the global retrier, one for each of its delays
     consumer_group: str = ""
     kafka: KafkaAccess | None = None
     slo: Slo = Slo()
@@ -99,6 +100,15 @@ def topic_in(pipeline: str, stage: str) -> str:
 def topic_dead(pipeline: str, stage: str) -> str:
     """The stage's dead letters."""
     return f"headrace.{pipeline}.{stage}.dead"
+
+
+def topics_retry(pipeline: str, stage: str, levels: int) -> tuple[str, ...]:
+    """Where events wait for the global retrier: a topic for each delay.
+
+    >>> topics_retry("departures", "transmit", 2)
+    ('headrace.departures.transmit.retry1', 'headrace.departures.transmit.retry2')
+    """
+    return tuple(f"headrace.{pipeline}.{stage}.retry{level}" for level in range(1, levels + 1))
 
 
 def consumer_group(pipeline: str, stage: str) -> str:

@@ -9,9 +9,57 @@ from pydantic import Field, model_validator
 
 from shared.contracts.base import Declared, Name
 from shared.contracts.serving import KIND_OF_SERVING, GroupServing
+from shared.contracts.works import (
+    STAGES_MAX,
+    Enrich,
+    HttpIngest,
+    HttpSink,
+    Normalize,
+    RetryPolicy,
+    Route,
+    TopicSink,
+    Transform,
+    Transmit,
+    Work,
+    check_routes,
+)
+
+__all__ = [
+    "AnyObject",
+    "Autoscaling",
+    "BlueGreen",
+    "Canary",
+    "CpuTarget",
+    "Declared",
+    "Edge",
+    "Enrich",
+    "Environment",
+    "HttpIngest",
+    "HttpSink",
+    "InPlace",
+    "LagTarget",
+    "MetricTarget",
+    "Normalize",
+    "ObjectMeta",
+    "Pipeline",
+    "ProvisionedScaling",
+    "Ramp",
+    "RetryPolicy",
+    "Rolling",
+    "Rollout",
+    "Route",
+    "Scaling",
+    "ServerGroup",
+    "Slo",
+    "Stage",
+    "Target",
+    "TopicSink",
+    "Transform",
+    "Transmit",
+    "find_cycle",
+]
 
 NODES_MAX = 500
-STAGES_MAX = 64
 LABELS_MAX = 64
 FleetSize = Annotated[int, Field(ge=0, le=NODES_MAX)]
 
@@ -165,80 +213,14 @@ class ServerGroup(ObjectMeta):
         return self
 
 
-class RetryPolicy(Declared):
-    """Local retries of one message before it goes to dead letters."""
-
-    attempts: int = Field(default=5, ge=1, le=20)
-    first_s: float = Field(default=0.05, gt=0)
-    factor: float = Field(default=2.0, ge=1)
-    max_s: float = Field(default=5.0, gt=0)
-
-
-class HttpIngest(Declared):
-    """Events over HTTP, in batches; the JSON fields that carry id, time (RFC 3339 or epoch seconds) and key."""
-
-    type: Literal["ingest"] = "ingest"
-    id_field: str = "id"
-    time_field: str = "event_time"
-    key_field: str | None = None
-    batch_max: int = Field(default=1000, ge=1, le=10_000)
-
-
-class Normalize(Declared):
-    """Checks and shapes: `required` fields, `rename` old to new, `defaults` for absent ones."""
-
-    type: Literal["normalize"] = "normalize"
-    required: tuple[str, ...] = ()
-    rename: dict[str, str] = Field(default_factory=dict)
-    defaults: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
-
-
-class Transform(Declared):
-    """Users' code: on the stage's own nodes, over a Unix socket, or on those of a transform group, over TCP."""
-
-    type: Literal["transform"] = "transform"
-    function: str = "transform"  # the name it was declared under
-    group: Name | None = None  # a transform group to call; the stage's own group is of kind `stage` then
-    batch_max: int = Field(default=200, ge=1, le=5000)
-    timeout_s: float = Field(default=10.0, gt=0)
-
-
-class HttpSink(Declared):
-    """POSTs JSON arrays of events; 2xx acknowledges the batch."""
-
-    type: Literal["http"] = "http"
-    url: str
-    batch_max: int = Field(default=500, ge=1, le=5000)
-    timeout_s: float = Field(default=5.0, gt=0)
-
-
-class TopicSink(Declared):
-    """Produces to a topic, acks=all."""
-
-    type: Literal["topic"] = "topic"
-    topic: str
-
-
-Sink = Annotated[HttpSink | TopicSink, Field(discriminator="type")]
-
-
-class Transmit(Declared):
-    """Hands events to sinks; an event is done when every sink acknowledged it."""
-
-    type: Literal["transmit"] = "transmit"
-    sinks: tuple[Sink, ...] = Field(min_length=1, max_length=16)
-
-
-Work = Annotated[HttpIngest | Normalize | Transform | Transmit, Field(discriminator="type")]
-
-
 class Stage(Declared):
-    """A named piece of work on a server group."""
+    """A named piece of work on a server group; `ordered`: a later event of a key waits while an earlier one is retried."""
 
     name: Name
     group: Name
     work: Work
     retry: RetryPolicy = RetryPolicy()
+    ordered: bool = False
 
 
 class Edge(Declared):
@@ -280,6 +262,9 @@ class Pipeline(ObjectMeta):
         if cycle:
             msg = f"edges: {' -> '.join(cycle)} is a cycle: remove one of these edges"
             raise ValueError(msg)
+        for stage in self.stages:
+            if isinstance(stage.work, Route):
+                check_routes(stage.name, stage.work, [e.target for e in self.edges if e.source == stage.name])
         return self
 
 

@@ -11,13 +11,24 @@ from services.provisioner.domain.group import StageSeat
 from shared.domain.errors import InvalidInput
 from shared.domain.names import GroupName, PipelineName, StageName
 
-KIND_OF_WORK = {"ingest": "ingest", "normalize": "stage", "transform": "transform", "transmit": "stage"}
+KIND_OF_WORK = {
+    "ingest": "ingest",
+    "normalize": "stage",
+    "enrich": "stage",
+    "route": "stage",
+    "transform": "transform",
+    "transmit": "stage",
+}
 DEAD_PARTITIONS = 1
+RETRY_PARTITIONS = 1  # few events wait there, and a second node takes over when the first is gone
 
 
 @dataclass(frozen=True, slots=True)
 class StageIntent:
-    """A stage of a pipeline; `work` is the kind of its work, `sink_topics` what its topic sinks produce to."""
+    """A stage of a pipeline; `work` is the kind of its work, `sink_topics` what its topic sinks produce to.
+
+    `retry_levels`: how many delays its global retrier has.
+    """
 
     name: StageName
     group: GroupName
@@ -25,6 +36,7 @@ class StageIntent:
     targets: tuple[StageName, ...] = ()
     sink_topics: tuple[str, ...] = ()
     calls: GroupName | None = None  # a transform group that the work is handed to
+    retry_levels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +74,15 @@ def topic_of(pipeline: str, stage: str) -> str:
 
 
 def topics_of(pipeline: PipelineIntent) -> tuple[TopicPlan, ...]:
-    """Every topic of a pipeline: one and its dead letters per stage that consumes, and the sinks'."""
+    """Every topic of a pipeline: one, its dead letters and its retries per stage that consumes, and the sinks'."""
     topics: dict[str, TopicPlan] = {}
     for stage in pipeline.stages:
         if stage.work != "ingest":
             name = topic_of(pipeline.name, stage.name)
             topics[name] = TopicPlan(name, pipeline.partitions)
             topics[f"{name}.dead"] = TopicPlan(f"{name}.dead", DEAD_PARTITIONS)
+            for level in range(1, stage.retry_levels + 1):
+                topics[f"{name}.retry{level}"] = TopicPlan(f"{name}.retry{level}", RETRY_PARTITIONS)
         for sink in stage.sink_topics:
             topics.setdefault(sink, TopicPlan(sink, pipeline.partitions))
     return tuple(topics[name] for name in sorted(topics))

@@ -64,6 +64,7 @@ def pipeline_intent(spec: Pipeline, generation: int) -> PipelineIntent:
                 if isinstance(s.work, Transmit)
                 else (),
                 calls=GroupName(s.work.group) if isinstance(s.work, Transform) and s.work.group else None,
+                retry_levels=len(s.retry.global_delays_s),
             )
             for s in spec.stages
         ),
@@ -204,6 +205,7 @@ def assignment(
         topic_in=node.topic_in(whole.name, stage.name) if consumes else "",
         topics_out=tuple(node.topic_in(whole.name, e.target) for e in whole.edges if e.source == stage.name),
         topic_dead=node.topic_dead(whole.name, stage.name) if consumes else "",
+        topics_retry=node.topics_retry(whole.name, stage.name, len(stage.retry.global_delays_s)) if consumes else (),
         consumer_group=node.consumer_group(whole.name, stage.name) if consumes else "",
         kafka=kafka,
         slo=spec.slo,
