@@ -12,6 +12,8 @@ import structlog
 from dataplane.stages.ingest import BODY_BYTES_MAX, Answer
 
 CONNECTIONS_MAX = 128
+BODIES_BYTES_MAX = 64 * 1024 * 1024  # of all requests together; above it a sender is told to come back
+BUSY_RETRY_S = 1.0
 IDLE_S_MAX = 30.0
 JSON = "application/json"
 LOG = structlog.get_logger()
@@ -25,7 +27,12 @@ class NodeHttpServer:
     def __init__(self, host: str, port: int, get: Get, post: Post | None = None) -> None:
         """Binds; OSError when the port is taken."""
         slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
-        handler = type("Handler", (_Handler,), {"get": staticmethod(get), "post": staticmethod(post) if post else None})
+        parts = {
+            "get": staticmethod(get),
+            "post": staticmethod(post) if post else None,
+            "bodies": Room(BODIES_BYTES_MAX),
+        }
+        handler = type("Handler", (_Handler,), parts)
         self._server = _Server((host, port), handler, slots)
         self._thread = threading.Thread(target=self._server.serve_forever, name=f"http-{port}", daemon=True)
         self.port = self._server.server_address[1]
@@ -38,6 +45,37 @@ class NodeHttpServer:
         """Take no more connections."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class Room:
+    """A bounded number of bytes that threads share.
+
+    >>> room = Room(10)
+    >>> room.take(8), room.take(8)
+    (True, False)
+    >>> room.give_back(8)
+    >>> room.take(20)  # alone, anything fits that a request may have
+    True
+    """
+
+    def __init__(self, size: int) -> None:
+        """All free."""
+        self._size = size
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Whether there is room; never waits."""
+        with self._lock:
+            if self._taken and self._taken + size > self._size:
+                return False
+            self._taken += size
+            return True
+
+    def give_back(self, size: int) -> None:
+        """It is free again."""
+        with self._lock:
+            self._taken -= size
 
 
 class _Server(ThreadingHTTPServer):
@@ -75,6 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = IDLE_S_MAX
     get: Get
     post: Post | None
+    bodies: Room
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -98,11 +137,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(413, JSON, b'{"error":"the body is more than %d bytes: send fewer events"}' % BODY_BYTES_MAX)
             return
+        if not self.bodies.take(length):
+            self.close_connection = True  # its body is not read: there is no room for it
+            self._send(429, JSON, b'{"error":"too many bytes are being worked on: come back later"}', BUSY_RETRY_S)
+            return
+        try:
+            self._take_body(self.post, length)
+        finally:
+            self.bodies.give_back(length)
+
+    def _take_body(self, post: Post, length: int) -> None:
         body = self.rfile.read(length)
         if len(body) < length:
             self.close_connection = True
             return
-        answer = self.post(self.path, body, self.headers.get("Content-Type", JSON))
+        answer = post(self.path, body, self.headers.get("Content-Type", JSON))
         if answer is None:
             self._send(404, JSON, b'{"error":"there is nothing at this path"}')
         else:

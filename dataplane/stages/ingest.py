@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from dataplane.stages.accepting import DEFERRED_RETRY_S, BodyError, Judged, judge, parse_body
@@ -27,6 +28,9 @@ ACKNOWLEDGED_S_MAX = 35.0
 BUSY_RETRY_S = 1.0
 POLL_S = 0.1
 FULL_WAIT_S = 0.01
+REPLACE_EVERY_S = 5.0  # many requests see one producer fail
+QUEUED_KB_MAX = 128 * 1024  # not yet acknowledged; above it requests wait, then defer
+LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,14 @@ class Ingest:
         self._ramp_percent = ramp_percent
         self._measures = measures
         self._audits = audits
-        self._producer = Producer(producer_settings(access, client))
+        self._settings = producer_settings(access, client) | {"queue.buffering.max.kbytes": QUEUED_KB_MAX}
+        self._producer = Producer(self._settings)
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="ingest-poll", daemon=True)
         self._lock = threading.Lock()
         self._in_flight = 0
+        self._old: list[Producer] = []  # replaced; their deliveries are still told
+        self._replaced_at = -REPLACE_EVERY_S
 
     def start(self) -> None:
         """Ready to take requests."""
@@ -153,15 +160,31 @@ class Ingest:
                     return
                 time.sleep(FULL_WAIT_S)
             except KafkaException as e:
+                self._replace_if_fatal(e.args[0])
                 delivery.settle(place, e.args[0])
                 return
             else:
                 return
 
+    def _replace_if_fatal(self, error: KafkaError) -> None:
+        """An idempotent producer that lost its place never works again; what it held is deferred by its own deadline."""
+        with self._lock:
+            if error.code() == KafkaError._FATAL and not self._replaced_lately():  # noqa: SLF001  the library's own name
+                LOG.warning("producer replaced", error=error.str())
+                self._old = [p for p in self._old if len(p)]
+                self._old.append(self._producer)
+                self._producer = Producer(self._settings)
+                self._replaced_at = time.monotonic()
+
+    def _replaced_lately(self) -> bool:
+        return time.monotonic() - self._replaced_at < REPLACE_EVERY_S
+
     def _poll(self) -> None:
         seen_at = time.monotonic()
         while not self._stopping.is_set():
             self._producer.poll(POLL_S)
+            for producer in self._old:
+                producer.poll(0)
             now = time.monotonic()
             self._measures.worked((now - seen_at) * self._in_flight / IN_FLIGHT_MAX, now - seen_at)
             seen_at = now

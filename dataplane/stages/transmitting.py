@@ -10,6 +10,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+import orjson
+
 from dataplane.stages.events import Event, Failed, Outcome, same
 from shared.contracts.objects import HttpSink, TopicSink, Transmit
 
@@ -32,14 +34,30 @@ class Transmitting:
     def run(self, events: list[Event]) -> list[Outcome]:
         """An event is done when every sink has acknowledged it; one failure of a sink is the event's."""
         failures: dict[int, Failed] = {}
+        if self._sinks:
+            for i, event in enumerate(events):
+                undecodable = _undecodable(event)
+                if undecodable:
+                    failures[i] = undecodable
+        good = [i for i in range(len(events)) if i not in failures]
         for sink in self._sinks:
-            failures |= sink.send(events)
+            found = sink.send([events[i] for i in good])
+            failures |= {good[place]: failure for place, failure in found.items()}
         return [failures.get(i) or same(event, event.value) for i, event in enumerate(events)]
 
     def close(self) -> None:
         """Close connections."""
         for sink in self._sinks:
             sink.close()
+
+
+def _undecodable(event: Event) -> Failed | None:
+    """A value that is no JSON would spoil the array that it is sent in, or pass for several events."""
+    try:
+        orjson.loads(event.value)
+    except orjson.JSONDecodeError as e:
+        return Failed(False, "Undecodable", f"not JSON: {e}")
+    return None
 
 
 def topics_of(spec: Transmit) -> tuple[str, ...]:

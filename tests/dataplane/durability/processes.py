@@ -1,0 +1,176 @@
+"""The processes of a durability run: nodes, transform servers, the receiver and the broker; each can be killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from localcloud import ports
+from localcloud.servers.kafka import KafkaServer
+from shared.contracts.node import (
+    Assignment,
+    FleetRoute,
+    KafkaAccess,
+    Routes,
+    consumer_group,
+    topic_dead,
+    topic_in,
+    topics_retry,
+)
+from shared.contracts.objects import Pipeline, ProvisionedScaling, ServerGroup, Stage
+from tests.dataplane.streams import wait_until
+
+ROOT = Path(__file__).resolve().parents[3]
+KIND = {"ingest": "ingest", "transform": "transform"}
+PARTITIONS = 6
+READY_S = 60.0
+CODE = """
+from headrace_runtime import Failure, transform
+
+@transform(name="score", batch=True)
+def score(events):
+    now = time.time()
+    return [verdict(e, now) or e | {"seen": True} for e in events]
+
+def verdict(event, now):
+    if event.get("never"):
+        return Failure(False, "Airport", "no such airport")
+    if event.get("not_before", 0) > now:
+        return Failure(True, "TooEarly", "come back later")
+    return None
+"""
+
+
+class Child:
+    """A process that is started again with the same command."""
+
+    def __init__(self, name: str, command: Sequence[str], log: IO[bytes]) -> None:
+        self.name, self._command, self._log = name, list(command), log
+        self.process = self._start()
+
+    def kill(self) -> None:
+        """-9, also while it is frozen."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def again(self) -> None:
+        self.kill()
+        self.process = self._start()
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def leave(self) -> None:
+        """In good order."""
+        self.process.terminate()
+        self.process.wait(60)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self._command, cwd=ROOT, stdout=self._log, stderr=self._log)
+
+
+def assignment_of(pipeline: Pipeline, stage: Stage, access: KafkaAccess) -> Assignment:
+    """As the Provisioner's translation makes it."""
+    kind = KIND.get(stage.work.type, "stage")
+    consumes = stage.work.type != "ingest"
+    group = ServerGroup.model_validate(
+        {"kind": kind, "name": stage.group, "scaling": ProvisionedScaling(desired_nodes=2).model_dump()}
+    )
+    return Assignment(
+        group=group,
+        fleet=f"{stage.group}-r1",
+        revision=1,
+        pipeline=pipeline,
+        stage=stage,
+        topic_in=topic_in(pipeline.name, stage.name) if consumes else "",
+        topics_out=tuple(topic_in(pipeline.name, e.target) for e in pipeline.edges if e.source == stage.name),
+        topic_dead=topic_dead(pipeline.name, stage.name) if consumes else "",
+        topics_retry=topics_retry(pipeline.name, stage.name, len(stage.retry.global_delays_s)) if consumes else (),
+        consumer_group=consumer_group(pipeline.name, stage.name) if consumes else "",
+        kafka=access,
+    )
+
+
+class Cast:
+    """Everything that runs in a folder; `nodes` by stage."""
+
+    def __init__(self, folder: Path, kafka: KafkaServer, receiver_port: int) -> None:
+        self.folder, self.kafka = folder, kafka
+        self._log = (folder / "processes.log").open("ab")
+        self.notes = folder / "received"
+        command = [sys.executable, "-m", "tests.dataplane.durability.receiver_process"]
+        self._receiver_port = receiver_port
+        self.receiver = Child("receiver", [*command, str(receiver_port), str(self.notes)], self._log)
+        self.nodes: dict[str, list[Child]] = {}
+        self.servers: list[Child] = []
+        self.edges: list[int] = []
+        self._count = 0
+
+    def start(self, pipeline: Pipeline, nodes_each: int) -> None:
+        for stage in pipeline.stages:
+            self.nodes[stage.name] = [self.node(pipeline, stage) for _ in range(nodes_each)]
+        for port in self.edges:
+            wait_until(lambda port=port: _answers(port), f"the edge at {port}", READY_S)  # type: ignore[misc]
+
+    def node(self, pipeline: Pipeline, stage: Stage) -> Child:
+        """One more node of a stage."""
+        self._count += 1
+        access = KafkaAccess(bootstrap=self.kafka.bootstrap, username=self.kafka.username, password=self.kafka.password)
+        assignment = assignment_of(pipeline, stage, access)
+        route = FleetRoute(fleet=assignment.fleet, revision=1, weight=100)
+        port = ports.choose()
+        if stage.work.type == "ingest":
+            self.edges.append(port)
+        orders = {
+            "node": f"i-{self._count}",
+            "assignment": assignment.model_dump(),
+            "routes": Routes(group=stage.group, generation=1, fleets=(route,)).model_dump(),
+            "port": port,
+            "socket": str(self._transform_server()) if stage.work.type == "transform" else "",
+        }
+        command = [sys.executable, "-m", "tests.dataplane.node_process", json.dumps(orders)]
+        return Child(f"{stage.name} i-{self._count}", command, self._log)
+
+    def everyone(self) -> list[Child]:
+        return [n for nodes in self.nodes.values() for n in nodes]
+
+    def misbehave(self, **mode: object) -> None:
+        """Of the receiver; when it is away there is nothing to tell."""
+        whole = {"status": 200, "wait_s": 0.0, "reset": False} | mode
+        url = f"http://127.0.0.1:{self._receiver_port}/mode"
+        try:
+            urllib.request.urlopen(url, json.dumps(whole).encode(), timeout=5).close()
+        except OSError as e:
+            sys.stderr.write(f"receiver not told {mode}: {e}\n")
+
+    def stop(self) -> None:
+        for child in [*self.everyone(), *self.servers, self.receiver]:
+            child.kill()
+        self._log.close()
+
+    def _transform_server(self) -> Path:
+        code = self.folder / "code"
+        code.mkdir(exist_ok=True)
+        (code / "users.py").write_text(CODE)
+        socket = self.folder / f"t{self._count}.sock"
+        command = [sys.executable, "-m", "headrace_runtime", "serve", "--code", str(code), "--socket", str(socket)]
+        self.servers.append(Child(f"transform server {self._count}", command, self._log))
+        return socket
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
