@@ -104,6 +104,18 @@ class AdminClient:
         """Where something long stands."""
         return self.get(f"/v1/operations/{quote(operation_id, safe='')}")
 
+    def dead_letters(
+        self, pipeline: str, stage: str, limit: int = 100, reason: str = "", *, include_redriven: bool = False
+    ) -> Json:
+        """Dead letters of a stage, newest first, without values: `items`, `waiting`, `complete`."""
+        path = f"/v1/dead-letters/{quote(pipeline, safe='')}/{quote(stage, safe='')}"
+        return self.get(path, page_size=limit, reason=reason, include_redriven=include_redriven)
+
+    def redrive(self, pipeline: str, stage: str, *, reason: str = "", rate: float = 100.0) -> Json:
+        """The operation that sends a stage's dead letters to it again, `rate` a second at most; each goes once."""
+        path = f"/v1/dead-letters/{quote(pipeline, safe='')}/{quote(stage, safe='')}:redrive"
+        return self.post(path, {"reason": reason, "rate": rate})
+
     def upload(self, packed: Packed) -> str:
         """Publish code, unless it was; gives its sha256."""
         try:

@@ -36,6 +36,8 @@ BUILD = Policy(attempt_s=900, total_s=1800, heartbeat_s=60, attempts=4)
 SWEEP = Policy(attempt_s=60, total_s=120, attempts=3)
 DRIFT = Policy(attempt_s=120, total_s=300, attempts=3)
 
+REDRIVE = Policy(attempt_s=6 * 3600, total_s=24 * 3600, heartbeat_s=60)  # a long shelf at a slow rate
+
 POLICIES: dict[str, Policy] = {
     "observer.begin": ADMISSION,
     "observer.heartbeat": BEAT,
@@ -58,6 +60,7 @@ POLICIES: dict[str, Policy] = {
     "provisioner.remove_environment": RECORD,
     "provisioner.check_drift": DRIFT,
     "provisioner.repair_drift": STACK,
+    "provisioner.redrive_dead_letters": REDRIVE,
     "provisioner.sweep": SWEEP,
     "deployer.open_deployment": RECORD,
     "deployer.record_step": RECORD,

@@ -8,6 +8,7 @@ from workflows.destroy_object import DestroyObject
 from workflows.provision_group import ProvisionGroup
 from workflows.provision_pipeline import ProvisionPipeline
 from workflows.ramp_traffic import RampTraffic
+from workflows.redrive_dead_letters import RedriveDeadLetters
 from workflows.roll_back import RollBack
 from workflows.scale_group import ScaleGroup
 from workflows.sweep import Sweep
@@ -21,6 +22,7 @@ WORKFLOWS: tuple[type, ...] = (
     ProvisionGroup,
     ProvisionPipeline,
     RampTraffic,
+    RedriveDeadLetters,
     RollBack,
     ScaleGroup,
     Sweep,

@@ -16,7 +16,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
-from shared.contracts import admission, deployment, provisioning, scaling
+from shared.contracts import admission, dead_letters, deployment, provisioning, scaling
 from shared.contracts.activities import (
     ACTIVITIES,
     NamedEnvironment,
@@ -98,6 +98,7 @@ get_environment = Stub("provisioner.get_environment", NamedEnvironment, provisio
 remove_environment = Stub("provisioner.remove_environment", NamedEnvironment, Nothing)
 check_drift = Stub("provisioner.check_drift", Nothing, provisioning.DriftReport)
 repair_drift = Stub("provisioner.repair_drift", provisioning.RepairDriftInput, provisioning.StackResult)
+redrive_dead_letters = Stub("provisioner.redrive_dead_letters", dead_letters.RedriveInput, dead_letters.RedriveReport)
 provisioner_sweep = Stub("provisioner.sweep", Nothing, SweepReport)
 
 open_deployment = Stub("deployer.open_deployment", deployment.OpenDeploymentInput, deployment.OpenedDeployment)

@@ -107,8 +107,8 @@ class Node:
         orders = self._patiently(self._join, deadline)
         control = user_data.control
         self._reporter = AuditReporter(control.observer, self._state, self.instance, secrets.token_hex(4))
-        self._serving = Serving(self.instance, self._measures, self._reporter, self._aws.read)
         state, zone = self._state.folder, self._patiently(self._metadata.zone, deadline)
+        self._serving = Serving(self.instance, self._measures, self._reporter, self._aws.read, state / "audits")
         self._serving.use_groups(lambda g: GroupClient(ClientSettings(g, control.routes, state, state, zone)))
         if user_data.bundle:
             self._enter("fetching the bundle")

@@ -76,8 +76,10 @@ class _Running:
 class Serving:
     """Of one node; `reconcile` may be called by any thread."""
 
-    def __init__(self, node: str, measures: Measures, reporter: AuditSink, read_s3: ReadS3) -> None:
-        """Nothing runs."""
+    def __init__(self, node: str, measures: Measures, reporter: AuditSink, read_s3: ReadS3, audits: Path) -> None:
+        """Nothing runs; `audits` is the folder where audit books are kept."""
+        self._folder = audits
+        self._books: dict[tuple[str, str], AuditBook] = {}
         self._node = node
         self._read_s3 = read_s3
         self._measures = measures
@@ -134,6 +136,8 @@ class Serving:
             if self._running:
                 self._running.stop()
             self._running = None
+            for book in self._books.values():
+                book.leave()
 
     @property
     def detail(self) -> str:
@@ -169,7 +173,7 @@ class Serving:
         if a.stage is None or a.kafka is None or a.pipeline is None:
             raise Defect("serving: started without a stage")
         self._measures.relabel({"pipeline": a.pipeline.name, "stage": a.stage.name})
-        book = AuditBook()
+        book = self._book(a.pipeline.name, a.stage.name)
         LOG.info("starting stage", node=self._node, pipeline=a.pipeline.name, stage=a.stage.name)
         if isinstance(a.stage.work, HttpIngest):
             ingest = Ingest(a.stage.work, a.kafka, self._node, a.topics_out, self._ramp_percent, self._measures, book)
@@ -195,6 +199,13 @@ class Serving:
         if retrier:
             retrier.start()
         return _Running(wanted, loop=loop, retrier=retrier)
+
+    def _book(self, pipeline: str, stage: str) -> AuditBook:
+        """One for the node's life: the Observer keeps the larger of two cumulative reports of a minute."""
+        key = (pipeline, stage)
+        if key not in self._books:
+            self._books[key] = AuditBook(self._folder / pipeline / stage)
+        return self._books[key]
 
     def _work(self, pipeline: str, stage: Stage) -> Work:
         match stage.work:

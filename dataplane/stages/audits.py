@@ -1,22 +1,28 @@
 """Loss audits: which ids passed a point of the pipeline, by event-time minute, as Theta sketches.
 
-Sketches are cumulative for this run of the node: a later report of a minute replaces an earlier one. A report's id
+Sketches are cumulative for the life of the node: a later report of a minute replaces an earlier one. A report's id
 repeats only with its content. Old minutes are let go after `MINUTES_MAX`, so memory is bounded, also while nobody
-takes reports.
+takes reports. A book with a folder is written there before offsets are committed, so a node that is killed and started
+again goes on where its commits stand: what was done and committed is never missing from its audits.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from datasketches import update_theta_sketch
+import orjson
+import structlog
+from datasketches import compact_theta_sketch, theta_union, update_theta_sketch
 
 LG_K = 13  # exact up to 8,192 ids a node, minute and point
 MINUTE_S = 60
 MINUTES_MAX = 120  # a point
 IDLE_S = 5.0  # a partition silent for so long holds no watermark back
+LEFT_AT_S = 1e11  # the watermark of a node that left in good order: nothing waits there, for ever
+LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,30 @@ class _Minute:
     dropped: Counter[str] = field(default_factory=Counter)
     sequence: int = 0
     changed: bool = False
+    earlier: bytes = b""  # the sketch of the runs before this one
+    written: int = 0  # the sequence that is on disk
+
+    def serialized(self) -> bytes:
+        if not self.earlier:
+            return bytes(self.sketch.compact().serialize())
+        union = theta_union(LG_K)
+        union.update(compact_theta_sketch.deserialize(self.earlier))
+        union.update(self.sketch)
+        return bytes(union.get_result().serialize())
 
 
 class AuditBook:
     """Of one node and stage; written by its worker threads, read by the reporter."""
 
-    def __init__(self) -> None:
-        """Nothing seen."""
+    def __init__(self, folder: Path | None = None) -> None:
+        """Nothing seen, or what the folder holds."""
         self._lock = threading.Lock()
-        self._minutes: dict[tuple[str, int], _Minute] = {}
         self._watermarks: dict[str, Watermark] = {"in": Watermark(), "out": Watermark()}
+        self._folder = folder
+        self._left = False
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._minutes: dict[tuple[str, int], _Minute] = read_minutes(folder) if folder else {}
 
     def saw(self, point: str, seen: Iterable[tuple[str, float, int]], now: float) -> None:
         """Ids with their event times and partitions passed `in` or `out`."""
@@ -82,15 +102,40 @@ class AuditBook:
                 MinuteReport(
                     point,
                     start,
-                    minute.sketch.compact().serialize(),
+                    minute.serialized(),
                     minute.count,
                     dict(minute.dropped),
-                    self._watermarks[point].at(now, held_back=held_back),
+                    LEFT_AT_S if self._left else self._watermarks[point].at(now, held_back=held_back),
                     minute.sequence,
                 )
                 for (point, start), minute in self._minutes.items()
                 if minute.changed
             ]
+
+    def leave(self) -> None:
+        """The node ends in good order: the minutes it reports last hold nobody's watermark back."""
+        with self._lock:
+            self._left = True
+
+    def write(self) -> None:
+        """Keep what changed in the folder; to be called before what was seen is committed. OSError when it cannot be."""
+        if self._folder is None:
+            return
+        with self._lock:
+            changed = [(key, m) for key, m in self._minutes.items() if m.written < m.sequence]
+            written = [(self._folder / _file_of(key), m.sequence, _record(m)) for key, m in changed]
+            wanted = {_file_of(key) for key in self._minutes}
+        for file, _, record in written:
+            fresh = file.with_suffix(".new")
+            fresh.write_bytes(record)
+            fresh.replace(file)
+        with self._lock:
+            for (_, minute), (_, sequence, _) in zip(changed, written, strict=True):
+                minute.written = sequence
+        if changed:
+            for file in self._folder.glob(f"*{SUFFIX}"):
+                if file.name not in wanted:
+                    file.unlink(missing_ok=True)
 
     def heartbeat(self, now: float, *, held_back: bool) -> list[MinuteReport]:
         """The newest minute of each point again, so that the watermark moves also when no event comes."""
@@ -122,6 +167,42 @@ class AuditBook:
         minute.sequence += 1
         minute.changed = True
         return minute
+
+
+SUFFIX = ".audit"
+
+
+def _file_of(key: tuple[str, int]) -> str:
+    point, start = key
+    return f"{point}.{start}{SUFFIX}"
+
+
+def _record(minute: _Minute) -> bytes:
+    head = {"count": minute.count, "dropped": dict(minute.dropped), "sequence": minute.sequence}
+    return orjson.dumps(head) + b"\n" + minute.serialized()
+
+
+def read_minutes(folder: Path) -> dict[tuple[str, int], _Minute]:
+    """What earlier runs left; a file that cannot be read is said and let go of: its minute is then not complete."""
+    found: dict[tuple[str, int], _Minute] = {}
+    for file in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            point, start, _ = file.name.split(".")
+            head, _, sketch = file.read_bytes().partition(b"\n")
+            known = orjson.loads(head)
+            compact_theta_sketch.deserialize(sketch)
+            sequence = int(known["sequence"]) + 1
+            found[(point, int(start))] = _Minute(
+                count=int(known["count"]),
+                dropped=Counter(known["dropped"]),
+                sequence=sequence,
+                changed=True,
+                earlier=sketch,
+            )
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
+            LOG.warning("audit not read", file=str(file), error=str(e))
+            file.unlink(missing_ok=True)
+    return found
 
 
 class Watermark:

@@ -185,6 +185,7 @@ class Ingest:
             self._producer.poll(POLL_S)
             for producer in self._old:
                 producer.poll(0)
+            self._audits.write()
             now = time.monotonic()
             self._measures.worked((now - seen_at) * self._in_flight / IN_FLIGHT_MAX, now - seen_at)
             seen_at = now

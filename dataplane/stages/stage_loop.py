@@ -219,6 +219,7 @@ class _Session:
     def _commit(self, *, asynchronous: bool) -> None:
         offsets = {p: o for p, o in self._offsets.committable().items() if self._committed.get(p) != o}
         if offsets:
+            self._audits.write()  # a commit says that the events are accounted for
             places = [TopicPartition(self._plan.topic_in, p, o) for p, o in sorted(offsets.items())]
             if asynchronous:
                 self._consumer.commit(offsets=places, asynchronous=True)

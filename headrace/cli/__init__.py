@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from headrace.cli import declare, deliver, guard, look, setup
+from headrace.cli import dead_letters, declare, deliver, guard, look, setup
 from headrace.cli.session import Session
 
 PANELS: dict[str, tuple[click.Command, ...]] = {
@@ -25,7 +25,7 @@ PANELS: dict[str, tuple[click.Command, ...]] = {
         deliver.cancel,
     ),
     "Look": (look.get, look.describe, look.explain, look.timeline, look.scaling),
-    "Guard": (guard.freeze, guard.unfreeze, guard.quiet, guard.ramp, guard.drift),
+    "Guard": (guard.freeze, guard.unfreeze, guard.quiet, guard.ramp, guard.drift, dead_letters.dead_letters),
     "Set up": (setup.token, setup.whoami, setup.completion, setup.version_command),
 }
 LOCAL = ("up", "down", "status", "logs", "doctor")  # of the embedded stack, where it is installed

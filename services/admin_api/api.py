@@ -11,6 +11,7 @@ from services.admin_api.operations.long_work import LongWork
 from services.admin_api.operations.planning import Planning
 from services.admin_api.operations.publishing import Publishing
 from services.admin_api.operations.reading import Reading
+from services.admin_api.operations.redriving import Redriving
 from services.admin_api.operations.watching import Watching
 
 
@@ -26,6 +27,7 @@ class AdminApi:
     long_work: LongWork
     explaining: Explaining
     guarding: Guarding
+    redriving: Redriving
     publishing: Publishing
     watching: Watching
 
@@ -42,6 +44,7 @@ class AdminApi:
             long_work=long_work,
             explaining=Explaining(context),
             guarding=Guarding(context, long_work),
+            redriving=Redriving(context, long_work),
             publishing=Publishing(context),
             watching=Watching(context),
         )

@@ -11,7 +11,8 @@ from services.provisioner.adapters.authority import FileAuthority
 from services.provisioner.adapters.aws_machines import AwsMachines
 from services.provisioner.adapters.aws_stores import AwsSites, S3Bundles, SsmJoinTokens
 from services.provisioner.adapters.join_server import JoinServer
-from services.provisioner.adapters.kafka_topics import KafkaTopics
+from services.provisioner.adapters.kafka_dead_letters import KafkaDeadLetters
+from services.provisioner.adapters.kafka_topics import KafkaTopics, connection_of
 from services.provisioner.adapters.observer_leases import ObserverLeases
 from services.provisioner.adapters.postgres_groups import PostgresFences, PostgresGroups, PostgresPipelines
 from services.provisioner.adapters.postgres_records import (
@@ -28,6 +29,7 @@ from services.provisioner.adapters.uv_builds import UvBuilds, UvSite
 from services.provisioner.domain import ports
 from services.provisioner.domain.group_stack import Site
 from services.provisioner.grpc_api import ALLOWED, SERVICE, JoinApi, ProvisionerApi
+from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
 from services.provisioner.operations.groups import ControlPlane, GroupCloud, Groups, GroupStores
@@ -73,6 +75,7 @@ class Adapters:
     bundles: ports.Bundles
     tokens: ports.JoinTokens
     topics: ports.Topics
+    dead_letters: ports.DeadLetterTopics
     mirror: ports.RouteMirror
     authority: ports.Authority
     builds: ports.EnvironmentBuilds
@@ -114,6 +117,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
     cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens)
     groups = Groups(stores, cloud, runner, routing, guard, control, a.clock)
     pipelines = Pipelines(a.groups, a.pipelines, a.topics, routing)
+    office = DeadLetterOffice(a.pipelines, a.dead_letters, a.clock)
     environments = Environments(a.environments, a.groups, a.builds, a.bundles)
     drifting = Drifting(a.stacks, a.runs, a.drift, a.machines, groups, guard, a.clock, a.ids)
     sweeping = Sweeping(a.groups, a.nodes, a.runs, a.machines, a.processes, runner, a.clock)
@@ -131,9 +135,9 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         drifting=drifting,
         sweeping=sweeping,
         joining=joining,
-        api=ProvisionerApi(groups, pipelines, environments, routing, drifting, joining, kafka),
+        api=ProvisionerApi(groups, pipelines, environments, routing, drifting, joining, office, kafka),
         join_api=JoinApi(joining),
-        activities=ProvisionerActivities(groups, pipelines, environments, routing, drifting, sweeping, a.clock),
+        activities=ProvisionerActivities(groups, pipelines, environments, routing, drifting, sweeping, office, a.clock),
     )
 
 
@@ -178,6 +182,9 @@ def real_adapters(settings: ProvisionerSettings, database: Database, redis: Redi
         tokens=SsmJoinTokens({"headrace:managed": "true", "headrace:stack": settings.stack}),
         topics=KafkaTopics(
             settings.kafka_bootstrap, settings.kafka_username, settings.kafka_password, settings.kafka_replicas
+        ),
+        dead_letters=KafkaDeadLetters(
+            connection_of(settings.kafka_bootstrap, settings.kafka_username, settings.kafka_password)
         ),
         mirror=RedisRoutes(redis),
         authority=FileAuthority(settings.ca_cert_file, settings.ca_key_file),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
+from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
 from services.provisioner.operations.groups import Groups
@@ -17,6 +18,7 @@ from services.provisioner.operations.routing import Routing
 from services.provisioner.operations.sweeping import Sweeping
 from shared.contracts import provisioning as p
 from shared.contracts.activities import NamedEnvironment, NamedGroup, NamedPipeline, Nothing, SweepReport
+from shared.contracts.dead_letters import RedriveInput, RedriveReport
 from shared.domain.clock import Clock
 
 BEAT_S = 2.0
@@ -34,6 +36,7 @@ class ProvisionerActivities:
         routing: Routing,
         drifting: Drifting,
         sweeping: Sweeping,
+        office: DeadLetterOffice,
         clock: Clock,
     ) -> None:
         """One for the whole service."""
@@ -43,6 +46,7 @@ class ProvisionerActivities:
         self._routing = routing
         self._drifting = drifting
         self._sweeping = sweeping
+        self._office = office
         self._clock = clock
 
     def all(self) -> list[Callable[..., Any]]:
@@ -64,6 +68,7 @@ class ProvisionerActivities:
             self.remove_environment,
             self.check_drift,
             self.repair_drift,
+            self.redrive_dead_letters,
             self.sweep,
         ]
 
@@ -160,6 +165,11 @@ class ProvisionerActivities:
     async def repair_drift(self, request: p.RepairDriftInput) -> p.StackResult:
         """Set back what is ours."""
         return await self._beating(self._drifting.repair(request))
+
+    @activity.defn(name="provisioner.redrive_dead_letters")
+    async def redrive_dead_letters(self, request: RedriveInput) -> RedriveReport:
+        """To their stage again; repeated, it sends what is left."""
+        return await self._beating(self._office.redrive(request))
 
     @activity.defn(name="provisioner.sweep")
     async def sweep(self, request: Nothing) -> SweepReport:  # noqa: ARG002  the contract's input

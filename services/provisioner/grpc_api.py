@@ -12,6 +12,7 @@ from headraceapi.provisioner.v1.provisioner_pb2_grpc import (
     add_ProvisionerServiceServicer_to_server,
 )
 
+from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
 from services.provisioner.operations.groups import Groups
@@ -44,6 +45,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
         routing: Routing,
         drifting: Drifting,
         joining: Joining,
+        office: DeadLetterOffice,
         kafka: KafkaAccess,
     ) -> None:
         """One for the whole service."""
@@ -53,6 +55,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
         self._routing = routing
         self._drifting = drifting
         self._joining = joining
+        self._office = office
         self._kafka = kafka
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -80,6 +83,22 @@ class ProvisionerApi(ProvisionerServiceServicer):
         """Drift findings."""
         found = await self._drifting.list(request.group, include_repaired=request.include_repaired)
         return pb.ListDriftResponse(finding_json=[f.model_dump_json() for f in found])
+
+    async def ListDeadLetters(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Of one stage, newest first."""
+        found = await self._office.list(
+            request.pipeline,
+            request.stage,
+            request.limit,
+            request.reason,
+            include_redriven=request.include_redriven,
+        )
+        return pb.ListDeadLettersResponse(letters_json=found.model_dump_json())
+
+    async def GetDeadLetter(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """One, with its value."""
+        letter = await self._office.get(request.pipeline, request.stage, request.offset)
+        return pb.GetDeadLetterResponse(letter_json=letter.model_dump_json())
 
     async def GetRoutes(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A group's routes."""

@@ -6,11 +6,14 @@ import grpc
 from headraceapi.provisioner.v1 import provisioner_pb2 as pb
 from headraceapi.provisioner.v1.provisioner_pb2_grpc import ProvisionerServiceStub
 
+from shared.contracts.dead_letters import DeadLetter, DeadLetters
 from shared.contracts.node import Assignment, Routes
 from shared.contracts.objects import ServerGroup
 from shared.contracts.provisioning import DriftFinding, EnvironmentModel, GroupModel, PipelineModel
 from shared.grpc.client import call
 from shared.grpc.errors import from_wire
+
+LETTERS_S_MAX = 30.0  # a topic is read for it
 
 
 class ProvisionerClient:
@@ -43,6 +46,22 @@ class ProvisionerClient:
         """Drift findings."""
         answer = await call(self._stub.ListDrift, pb.ListDriftRequest(group=group, include_repaired=include_repaired))
         return [DriftFinding.model_validate_json(f) for f in answer.finding_json]
+
+    async def dead_letters(
+        self, pipeline: str, stage: str, limit: int = 100, reason: str = "", *, include_redriven: bool = False
+    ) -> DeadLetters:
+        """Of one stage, newest first."""
+        request = pb.ListDeadLettersRequest(
+            pipeline=pipeline, stage=stage, limit=limit, reason=reason, include_redriven=include_redriven
+        )
+        answer = await call(self._stub.ListDeadLetters, request, deadline_s=LETTERS_S_MAX)
+        return DeadLetters.model_validate_json(answer.letters_json)
+
+    async def dead_letter(self, pipeline: str, stage: str, offset: int) -> DeadLetter:
+        """One, with its value."""
+        request = pb.GetDeadLetterRequest(pipeline=pipeline, stage=stage, offset=offset)
+        answer = await call(self._stub.GetDeadLetter, request, deadline_s=LETTERS_S_MAX)
+        return DeadLetter.model_validate_json(answer.letter_json)
 
     async def routes(self, group: str) -> Routes:
         """A group's routes."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from shared.contracts import admission, deployment, provisioning, queues, scaling
+from shared.contracts import admission, dead_letters, deployment, provisioning, queues, scaling
 from shared.contracts.base import Contract
 
 
@@ -84,6 +84,7 @@ ACTIVITIES: dict[str, ActivityContract] = {
         ActivityContract("provisioner.remove_environment", _P, NamedEnvironment, Nothing),
         ActivityContract("provisioner.check_drift", _P, Nothing, provisioning.DriftReport),
         ActivityContract("provisioner.repair_drift", _P, provisioning.RepairDriftInput, provisioning.StackResult),
+        ActivityContract("provisioner.redrive_dead_letters", _P, dead_letters.RedriveInput, dead_letters.RedriveReport),
         ActivityContract("provisioner.sweep", _P, Nothing, SweepReport),
         ActivityContract("deployer.open_deployment", _D, deployment.OpenDeploymentInput, deployment.OpenedDeployment),
         ActivityContract("deployer.record_step", _D, deployment.RecordStepInput, Nothing),

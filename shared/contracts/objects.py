@@ -258,6 +258,11 @@ class Pipeline(ObjectMeta):
                 if end not in names:
                     msg = f"edges: {e.source} -> {e.target} names {end!r}, which is no stage of {names}"
                     raise ValueError(msg)
+        pairs = [(e.source, e.target) for e in self.edges]
+        for source, target in pairs:
+            if pairs.count((source, target)) > 1:
+                msg = f"edges: {source} -> {target} is declared twice: remove one"
+                raise ValueError(msg)
         cycle = find_cycle({n: [e.target for e in self.edges if e.source == n] for n in names})
         if cycle:
             msg = f"edges: {' -> '.join(cycle)} is a cycle: remove one of these edges"

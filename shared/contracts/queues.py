@@ -48,5 +48,10 @@ def destroy_id(kind: str, name: str) -> str:
     return f"destroy/{kind}/{name}"
 
 
+def redrive_id(pipeline: str, stage: str) -> str:
+    """One redrive at a time per stage."""
+    return f"redrive/{pipeline}/{stage}"
+
+
 CHECK_DRIFT_SCHEDULE = "check-drift"
 SWEEP_SCHEDULE = "sweep"

@@ -37,7 +37,7 @@ def main() -> None:
     group = orders.assignment.group
     labels = {"workspace": "default", "group": group.name, "fleet": orders.assignment.fleet, "revision": "1"}
     measures = Measures(labels | {"node": given["node"]}, {"environment": "", "runtime": ""})
-    serving = Serving(given["node"], measures, NoReports(), no_s3)
+    serving = Serving(given["node"], measures, NoReports(), no_s3, Path(given["audits"]))
     if given["socket"]:
         serving.use_socket(Path(given["socket"]))
     server = NodeHttpServer(

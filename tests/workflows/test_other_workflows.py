@@ -8,6 +8,7 @@ import pytest
 from localcloud.servers.temporal import TemporalServer
 from shared.contracts import queues
 from shared.contracts.activities import SweepReport
+from shared.contracts.dead_letters import RedriveInput
 from shared.contracts.objects import Autoscaling, Environment, Pipeline, Ramp, ServerGroup
 from shared.contracts.progress import Progress
 from shared.contracts.provisioning import (
@@ -253,6 +254,20 @@ async def test_an_environment_is_built(theatre: Theatre) -> None:
     spec = Environment(name="flights-env", requirements="headrace-runtime")
     result = await theatre.run(World(), "BuildEnvironment", BuildEnvironmentInput(spec=spec, generation=1))
     assert (result.outcome, result.details) == ("done", {"digest": "d1"})
+
+
+async def test_dead_letters_are_redriven_once_also_when_the_activity_is_repeated(theatre: Theatre) -> None:
+    given = RedriveInput.model_validate(
+        {"pipeline": "departures", "stage": "transform", "request": {"offsets": [3, 5]}, "request_id": "op-1"}
+    )
+    world = World(twice=True)
+    result = await theatre.run(world, "RedriveDeadLetters", given)
+    assert (result.outcome, result.details["redriven"]) == ("done", "2")
+    assert world.problems == []
+    failed = await theatre.run(
+        World(fault=Fault("provisioner.redrive_dead_letters", 1, "before")), "RedriveDeadLetters", given
+    )
+    assert failed.outcome == "failed"
 
 
 async def test_a_sweep_asks_every_service_also_after_one_failed(theatre: Theatre) -> None:

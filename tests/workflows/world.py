@@ -23,7 +23,7 @@ from services.deployer.domain.revision import RevisionRecord
 from services.deployer.operations.contract import revision_of, revision_to
 from services.deployer.operations.deployments import Deployments
 from services.deployer.operations.judging import Judging
-from shared.contracts import admission, deployment, provisioning, scaling
+from shared.contracts import admission, dead_letters, deployment, provisioning, scaling
 from shared.contracts.activities import (
     ACTIVITIES,
     NamedEnvironment,
@@ -97,6 +97,7 @@ class World:
         self.reserved: dict[str, scaling.ReserveInput] = {}
         self.outcomes: list[scaling.ScaleResult] = []
         self.need = 0
+        self.redriven = 0
         self.problems: list[str] = []
         self.store = MemoryStore()
         clock = SystemClock()
@@ -309,6 +310,10 @@ class World:
 
     async def provisioner_remove_environment(self, _: NamedEnvironment) -> Nothing:
         return Nothing()
+
+    async def provisioner_redrive_dead_letters(self, given: dead_letters.RedriveInput) -> dead_letters.RedriveReport:
+        self.redriven = self.redriven or len(given.request.offsets)
+        return dead_letters.RedriveReport(redriven=self.redriven)
 
     async def provisioner_check_drift(self, _: Nothing) -> provisioning.DriftReport:
         return provisioning.DriftReport(checked=4, findings=tuple(self.findings))

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from services.admin_api.operations.views import ReasonView
 from shared.contracts.admission import ActivityModel, AlarmModel, BeginAnswer, BeginInput, VerdictModel
+from shared.contracts.dead_letters import DeadLetter, DeadLetters
 from shared.contracts.deployment import DeploymentModel
 from shared.contracts.node import Routes
 from shared.contracts.objects import ServerGroup
@@ -50,6 +51,10 @@ class Provisioner(Protocol):
     async def inventory(self) -> tuple[list[GroupModel], list[PipelineModel]]: ...  # noqa: D102
     async def environments(self) -> list[EnvironmentModel]: ...  # noqa: D102
     async def drift(self, group: str = "", *, include_repaired: bool = False) -> list[DriftFinding]: ...  # noqa: D102
+    async def dead_letters(  # noqa: D102
+        self, pipeline: str, stage: str, limit: int = 100, reason: str = "", *, include_redriven: bool = False
+    ) -> DeadLetters: ...
+    async def dead_letter(self, pipeline: str, stage: str, offset: int) -> DeadLetter: ...  # noqa: D102
     async def routes(self, group: str) -> Routes: ...  # noqa: D102
     async def ramp(self, pipeline: str) -> tuple[int, str]: ...  # noqa: D102
     async def plan_group(self, spec: ServerGroup) -> tuple[list[str], list[str]]: ...  # noqa: D102

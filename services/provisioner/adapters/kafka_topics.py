@@ -24,19 +24,7 @@ class KafkaTopics:
 
     def __init__(self, bootstrap: str, username: str, password: SecretStr, replicas: int) -> None:
         """The connection is made at the first call."""
-        self._config: dict[str, Any] = {
-            "bootstrap.servers": bootstrap,
-            "log_level": 0,
-            "socket.timeout.ms": int(CALL_S_MAX * 1000),
-            "client.id": "headrace-provisioner",
-        }
-        if username:
-            self._config |= {
-                "security.protocol": "SASL_PLAINTEXT",
-                "sasl.mechanism": "PLAIN",
-                "sasl.username": username,
-                "sasl.password": password.get_secret_value(),
-            }
+        self._config = connection_of(bootstrap, username, password)
         self._replicas = replicas
         self._client: AdminClient | None = None
         self._lock = threading.Lock()
@@ -65,7 +53,11 @@ class KafkaTopics:
                     field="partitions",
                     remedy=f"a topic cannot shrink: declare partitions={there[topic.name]} or destroy the pipeline",
                 )
-        new = [NewTopic(t.name, t.partitions, self._replicas) for t in topics if t.name not in there]
+        new = [
+            NewTopic(t.name, t.partitions, self._replicas, config=_kept(t.kept_s))
+            for t in topics
+            if t.name not in there
+        ]
         if new:
             _settle(admin.create_topics(new, operation_timeout=CALL_S_MAX), KafkaError.TOPIC_ALREADY_EXISTS)
         small = [NewPartitions(t.name, t.partitions) for t in topics if 0 < there.get(t.name, 0) < t.partitions]
@@ -87,6 +79,28 @@ class KafkaTopics:
                 ) from e
 
         return await asyncio.to_thread(run)
+
+
+def connection_of(bootstrap: str, username: str, password: SecretStr) -> dict[str, Any]:
+    """What every client of the broker needs."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "log_level": 0,
+        "socket.timeout.ms": int(CALL_S_MAX * 1000),
+        "client.id": "headrace-provisioner",
+    }
+    if username:
+        config |= {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": username,
+            "sasl.password": password.get_secret_value(),
+        }
+    return config
+
+
+def _kept(seconds: int | None) -> dict[str, str]:
+    return {} if seconds is None else {"retention.ms": str(seconds * 1000)}
 
 
 def _settle(futures: dict[str, Any], harmless: int) -> None:

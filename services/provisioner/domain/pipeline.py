@@ -20,6 +20,8 @@ KIND_OF_WORK = {
     "transmit": "stage",
 }
 DEAD_PARTITIONS = 1
+DEAD_KEPT_S = 30 * 86_400
+RETRY_KEPT_S = 14 * 86_400  # far beyond the longest delay: what waits there must outlive it
 RETRY_PARTITIONS = 1  # few events wait there, and a second node takes over when the first is gone
 
 
@@ -62,10 +64,11 @@ class PipelineState:
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic that must exist with at least so many partitions."""
+    """A topic that must exist with at least so many partitions; `kept_s` None: as long as the broker keeps any."""
 
     name: str
     partitions: int
+    kept_s: int | None = None
 
 
 def topic_of(pipeline: str, stage: str) -> str:
@@ -80,9 +83,9 @@ def topics_of(pipeline: PipelineIntent) -> tuple[TopicPlan, ...]:
         if stage.work != "ingest":
             name = topic_of(pipeline.name, stage.name)
             topics[name] = TopicPlan(name, pipeline.partitions)
-            topics[f"{name}.dead"] = TopicPlan(f"{name}.dead", DEAD_PARTITIONS)
+            topics[f"{name}.dead"] = TopicPlan(f"{name}.dead", DEAD_PARTITIONS, DEAD_KEPT_S)
             for level in range(1, stage.retry_levels + 1):
-                topics[f"{name}.retry{level}"] = TopicPlan(f"{name}.retry{level}", RETRY_PARTITIONS)
+                topics[f"{name}.retry{level}"] = TopicPlan(f"{name}.retry{level}", RETRY_PARTITIONS, RETRY_KEPT_S)
         for sink in stage.sink_topics:
             topics.setdefault(sink, TopicPlan(sink, pipeline.partitions))
     return tuple(topics[name] for name in sorted(topics))

@@ -1,10 +1,12 @@
 """What the Provisioner needs from outside, in its own words. Every failure is an error of `shared.domain.errors`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from services.provisioner.domain.dead_letters import Letter, Shelf
 from services.provisioner.domain.drift import Finding
 from services.provisioner.domain.environment import EnvironmentIntent, EnvironmentState
 from services.provisioner.domain.group import Bundle, Fleet, FleetState, Group, GroupIntent, Inventory, StageSeat
@@ -310,6 +312,26 @@ class Topics(Protocol):
 
     async def remove(self, names: Sequence[str]) -> None:
         """They are gone; one that never was is fine."""
+        ...
+
+
+class Redrive(Protocol):
+    """One redrive of a dead-letter topic."""
+
+    async def send(self, letters: Sequence[Letter]) -> None:
+        """To the stage again, each with its marker: all of them, or none. Conflict when another redrive has begun."""
+        ...
+
+
+class DeadLetterTopics(Protocol):
+    """Dead letters on the broker."""
+
+    async def read(self, topic: str) -> Shelf:
+        """What it holds."""
+        ...
+
+    def redrive(self, dead: str, back: str) -> AbstractAsyncContextManager[Redrive]:
+        """Begin one from topic `dead` to topic `back`; an earlier one that still runs cannot send any more."""
         ...
 
 

@@ -30,6 +30,7 @@ KIND = {"ingest": "ingest", "transform": "transform"}
 PARTITIONS = 6
 READY_S = 60.0
 CODE = """
+import time
 from headrace_runtime import Failure, transform
 
 @transform(name="score", batch=True)
@@ -134,6 +135,7 @@ class Cast:
             "assignment": assignment.model_dump(),
             "routes": Routes(group=stage.group, generation=1, fleets=(route,)).model_dump(),
             "port": port,
+            "audits": str(self.folder / "audits" / f"i-{self._count}"),
             "socket": str(self._transform_server()) if stage.work.type == "transform" else "",
         }
         command = [sys.executable, "-m", "tests.dataplane.node_process", json.dumps(orders)]

@@ -110,6 +110,42 @@ class PlanGroupResponse(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, changes: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class ListDeadLettersRequest(_message.Message):
+    __slots__ = ("pipeline", "stage", "limit", "reason", "include_redriven")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_REDRIVEN_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    stage: str
+    limit: int
+    reason: str
+    include_redriven: bool
+    def __init__(self, pipeline: _Optional[str] = ..., stage: _Optional[str] = ..., limit: _Optional[int] = ..., reason: _Optional[str] = ..., include_redriven: _Optional[bool] = ...) -> None: ...
+
+class ListDeadLettersResponse(_message.Message):
+    __slots__ = ("letters_json",)
+    LETTERS_JSON_FIELD_NUMBER: _ClassVar[int]
+    letters_json: str
+    def __init__(self, letters_json: _Optional[str] = ...) -> None: ...
+
+class GetDeadLetterRequest(_message.Message):
+    __slots__ = ("pipeline", "stage", "offset")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    stage: str
+    offset: int
+    def __init__(self, pipeline: _Optional[str] = ..., stage: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class GetDeadLetterResponse(_message.Message):
+    __slots__ = ("letter_json",)
+    LETTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    letter_json: str
+    def __init__(self, letter_json: _Optional[str] = ...) -> None: ...
+
 class JoinRequest(_message.Message):
     __slots__ = ("token", "instance_id", "group", "fleet", "csr_pem")
     TOKEN_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,16 @@ class ProvisionerServiceStub:
                 request_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDriftRequest.SerializeToString,
                 response_deserializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDriftResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/headraceapi.provisioner.v1.ProvisionerService/ListDeadLetters',
+                request_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.GetDeadLetter = channel.unary_unary(
+                '/headraceapi.provisioner.v1.ProvisionerService/GetDeadLetter',
+                request_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetDeadLetterRequest.SerializeToString,
+                response_deserializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetDeadLetterResponse.FromString,
+                _registered_method=True)
         self.GetRoutes = channel.unary_unary(
                 '/headraceapi.provisioner.v1.ProvisionerService/GetRoutes',
                 request_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetRoutesRequest.SerializeToString,
@@ -104,6 +114,20 @@ class ProvisionerServiceServicer:
 
     def ListDrift(self, request, context):
         """Drift findings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Dead letters of one stage, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeadLetter(self, request, context):
+        """One dead letter, with its value.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,6 +183,16 @@ def add_ProvisionerServiceServicer_to_server(servicer, server):
                     servicer.ListDrift,
                     request_deserializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDriftRequest.FromString,
                     response_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDriftResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'GetDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeadLetter,
+                    request_deserializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetDeadLetterRequest.FromString,
+                    response_serializer=headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetDeadLetterResponse.SerializeToString,
             ),
             'GetRoutes': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRoutes,
@@ -290,6 +324,60 @@ class ProvisionerService:
             '/headraceapi.provisioner.v1.ProvisionerService/ListDrift',
             headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDriftRequest.SerializeToString,
             headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headraceapi.provisioner.v1.ProvisionerService/ListDeadLetters',
+            headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDeadLettersRequest.SerializeToString,
+            headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headraceapi.provisioner.v1.ProvisionerService/GetDeadLetter',
+            headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetDeadLetterRequest.SerializeToString,
+            headraceapi_dot_provisioner_dot_v1_dot_provisioner__pb2.GetDeadLetterResponse.FromString,
             options,
             channel_credentials,
             insecure,
