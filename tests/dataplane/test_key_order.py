@@ -1,6 +1,6 @@
 """Property OrderPerKey: whatever fails, events of a key are handed on in the order in which they came."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.stages.events import Event
@@ -44,6 +44,7 @@ class Stage:
         self.work_on(self.order.split(batch)[0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(KEYS), max_size=6), max_size=12), st.lists(st.booleans(), max_size=60))
 def test_events_of_a_key_are_handed_on_in_order_and_none_is_stuck(
     batches: list[list[bytes | None]], script: list[bool]

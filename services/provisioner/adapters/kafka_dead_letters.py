@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from prometheus_client import Counter
 
@@ -22,6 +23,7 @@ CALL_S_MAX = 20.0
 AT_ONCE = 1_000
 GONE = "redriven"
 Result = TypeVar("Result")
+LOG = structlog.get_logger()
 REDRIVEN = Counter("headrace_dead_letters_redriven_total", "Dead letters that were sent to their stage again.")
 
 
@@ -98,9 +100,16 @@ class KafkaRedrive:
                 self._producer.poll(0)
             self._producer.commit_transaction(CALL_S_MAX)
         except (KafkaException, BufferError):
-            self._producer.purge()
-            self._producer.abort_transaction(CALL_S_MAX)
+            self._give_up()
             raise
+
+    def _give_up(self) -> None:
+        """A transaction that cannot be aborted here is aborted by the broker, when it times out or is fenced."""
+        self._producer.purge()
+        try:
+            self._producer.abort_transaction(CALL_S_MAX)
+        except KafkaException as e:
+            LOG.info("redrive not aborted", topic=self._dead, error=str(e))
 
 
 def _records(consumer: Consumer) -> list[Message]:

@@ -112,8 +112,8 @@ class Run:
         self._leaving: list[Child] = []
         self.counted = Counted()
 
-    def go(self, faults: list[Fault]) -> Counted:
-        """Faults go on until everything was acknowledged, at least half the plan; then all is healed and waited for."""
+    def go(self, faults: list[Fault], faults_min: int) -> Counted:
+        """Faults go on until everything was acknowledged, and at least `faults_min`; then all is healed and waited for."""
         self._cast.start(self._pipeline, self._nodes_each)
         began = said = time.monotonic()
         feed = Feed(self._cast.edges, self._events)
@@ -121,7 +121,7 @@ class Run:
         fault = next(coming, None)
         due = began + (fault.after_s if fault else 0.0)
         try:
-            while fault is not None and (not feed.is_done or len(self.counted.faults) < len(faults) // 2):
+            while fault is not None and (not feed.is_done or len(self.counted.faults) < faults_min):
                 time.sleep(TICK_S)  # between looks
                 now = time.monotonic()
                 self._undo_what_is_due(now)
@@ -248,14 +248,14 @@ class Run:
         )
 
 
-def durability_run(events: int, seed: int, *, nodes_each: int, faults: int, gap_s: float) -> Counted:
+def durability_run(events: int, seed: int, *, nodes_each: int, faults: tuple[int, int], gap_s: float) -> Counted:
     """A run from nothing to the count; the folder is kept when something was lost."""
-    plan = plan_of(seed, faults, gap_s)
-    say(f"seed {seed}; {events:,} events; up to {faults} faults:", *plan, sep="\n  ")
+    plan = plan_of(seed, faults[1], gap_s)
+    say(f"seed {seed}; {events:,} events; {faults[0]} to {faults[1]} faults:", *plan, sep="\n  ")
     folder = Path(tempfile.mkdtemp(prefix="hr"))  # short: a Unix socket's path has 107 characters
     run = Run(folder, events, nodes_each)
     try:
-        found = run.go(plan)
+        found = run.go(plan, faults[0])
     finally:
         run.stop()
     if found.lost:
@@ -271,9 +271,12 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--faults", type=int, default=300)
+    parser.add_argument("--faults-min", type=int, default=20)
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between faults, on average")
     given = parser.parse_args()
-    found = durability_run(given.events, given.seed, nodes_each=2, faults=given.faults, gap_s=given.gap)
+    found = durability_run(
+        given.events, given.seed, nodes_each=2, faults=(given.faults_min, given.faults), gap_s=given.gap
+    )
     return 1 if found.lost or found.acknowledged < given.events else 0
 
 
