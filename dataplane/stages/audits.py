@@ -21,6 +21,7 @@ LG_K = 13  # exact up to 8,192 ids a node, minute and point
 MINUTE_S = 60
 MINUTES_MAX = 120  # a point
 IDLE_S = 5.0  # a partition silent for so long holds no watermark back
+AHEAD_S_MAX = 300.0  # a time further ahead of our clock is a sender's mistake: not audited, so that it closes no minute
 LEFT_AT_S = 1e11  # the watermark of a node that left in good order: nothing waits there, for ever
 LOG = structlog.get_logger()
 
@@ -76,12 +77,14 @@ class AuditBook:
             watermark = self._watermarks[point]
             minute, of = None, -1
             for root, time, partition in seen:
+                if time > now + AHEAD_S_MAX:
+                    continue
                 start = int(time // MINUTE_S) * MINUTE_S
                 if minute is None or start != of:
                     minute, of = self._minute(point, start), start
                 minute.sketch.update(root)
                 minute.count += 1
-                watermark.advance(partition, time, now)
+                watermark.advance(partition, min(time, now), now)
 
     def dropped(self, times: Sequence[float], reason: str) -> None:
         """Events of these times will not come out, by declared design."""

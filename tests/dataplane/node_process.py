@@ -44,7 +44,7 @@ def main() -> None:
         "127.0.0.1",
         given["port"],
         lambda _: (200, "text/plain", "\n".join(measures.lines()).encode()),
-        lambda _, body, content_type: serving.submit(body, content_type),
+        serving.submit,
     )
     serving.reconcile(orders)
     server.start()
