@@ -1,14 +1,18 @@
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 from datasketches import compact_theta_sketch, theta_a_not_b
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.stages.audits import MINUTES_MAX, AuditBook
+from dataplane.stages.audits import LEFT_AT_S, MINUTES_MAX, AuditBook
 from dataplane.stages.histogram import LAG_BOUNDS_S, Histogram
 from dataplane.stages.measures import OTHER, REASONS_MAX, Measures
 from tests.dataplane.streams import LABELS, value_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @given(st.lists(st.floats(-10, 1000), max_size=50))
@@ -56,8 +60,65 @@ def test_reasons_that_users_make_up_are_bounded() -> None:
     assert value_of(measures.lines(), "headrace_messages_failed_total") == REASONS_MAX * 2
 
 
+def test_a_node_exposes_what_the_reference_says_and_nothing_else() -> None:
+    table = (ROOT / "docs" / "reference" / "measures.md").read_text()
+    declared = dict(re.findall(r"^\| `(headrace_[a-z_]+)` \| ([a-z]+) \|", table, re.MULTILINE))
+    measures = Measures(LABELS, {"environment": "", "runtime": ""})
+    measures.set_oldest(1.0)
+    types = [line.split()[2:] for line in measures.lines() if line.startswith("# TYPE")]
+    assert {row[0]: row[1] for row in types} == declared
+    labels = {"messages_failed": ("kind", "reason"), "messages_dropped": ("reason",), "retries": ("tier",)}
+    for name, wanted in labels.items():
+        lines = [line for line in measures.lines() if line.startswith(f"headrace_{name}_total{{")]
+        assert lines
+        assert all(f'{label}="' in line for line in lines for label in (*wanted, *LABELS))
+    assert {"local", "global"} == {
+        line.split('tier="')[1][:-3].split('"')[0] for line in measures.lines() if "tier=" in line
+    }
+
+
+def ids_of(book: AuditBook, point: str, minute: int) -> float:
+    (report,) = [r for r in book.changed(1000.0, held_back=True) if (r.point, r.minute) == (point, minute)]
+    return float(compact_theta_sketch.deserialize(report.sketch).get_estimate())
+
+
+def test_a_book_goes_on_where_a_killed_node_had_written_it(tmp_path: Path) -> None:
+    book = AuditBook(tmp_path)
+    saw(book, "out", [f"e{n}" for n in range(500)])
+    book.dropped([130.0], "filtered")
+    book.write()
+    saw(book, "out", ["never-written"])
+    again = AuditBook(tmp_path)
+    assert ids_of(again, "out", 120) == 500
+    saw(again, "out", [f"e{n}" for n in range(400, 700)])
+    again.write()
+    third = AuditBook(tmp_path)
+    (report,) = third.changed(1000.0, held_back=True)
+    assert (ids_of(third, "out", 120), report.count, report.dropped) == (700, 800, {"filtered": 1})
+    assert report.sequence > book.changed(1000.0, held_back=True)[0].sequence
+
+
+def test_a_written_minute_that_cannot_be_read_costs_only_itself_and_old_ones_go(tmp_path: Path) -> None:
+    book = AuditBook(tmp_path)
+    for minute in range(MINUTES_MAX + 5):
+        saw(book, "in", ["a"], at=minute * 60.0)
+        book.write()
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == MINUTES_MAX
+    files[0].write_bytes(b"torn")
+    files[1].write_bytes(b'{"count":1,"dropped":{},"sequence":1}\nno sketch')
+    assert len(AuditBook(tmp_path).changed(1000.0, held_back=True)) == MINUTES_MAX - 2
+
+
+def test_a_node_that_leaves_in_good_order_holds_no_watermark_back() -> None:
+    book = AuditBook()
+    saw(book, "out", ["a"])
+    book.leave()
+    assert [r.watermark for r in book.heartbeat(1000.0, held_back=True)] == [LEFT_AT_S]
+
+
 def saw(book: AuditBook, point: str, ids: list[str], at: float = 120.0, partition: int = 0) -> None:
-    book.saw(point, ((i, at, partition) for i in ids), now=1000.0)
+    book.saw(point, ((i, at, partition) for i in ids), now=max(1000.0, at))
 
 
 def test_an_audit_tells_which_minute_lost_how_many_and_is_immune_to_duplicates() -> None:
