@@ -86,10 +86,10 @@ class AuditBook:
                 minute.count += 1
                 watermark.advance(partition, min(time, now), now)
 
-    def dropped(self, times: Sequence[float], reason: str) -> None:
+    def dropped(self, times: Sequence[float], reason: str, now: float) -> None:
         """Events of these times will not come out, by declared design."""
         with self._lock:
-            for time in times:
+            for time in (t for t in times if t <= now + AHEAD_S_MAX):
                 self._minute("out", int(time // MINUTE_S) * MINUTE_S).dropped[reason] += 1
 
     def forget(self, partitions: Iterable[int]) -> None:

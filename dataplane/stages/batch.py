@@ -138,12 +138,12 @@ class BatchOfStage:
         self._audits.saw("out", ((e.root, e.time, e.partition) for e in found.passed), now)
         for reason, events in found.dropped.items():
             self._measures.dropped(reason, len(events))
-            self._audits.dropped([e.time for e in events], reason)
+            self._audits.dropped([e.time for e in events], reason, now)
         for _, failure in found.dead:
             self._measures.failed(failure.reason, recoverable=failure.recoverable)
         for reason, given_up in ((DEAD_LETTER, found.dead), (RETRYING, found.parked)):
             if given_up:
-                self._audits.dropped([w.event.time for w, _ in given_up], reason)
+                self._audits.dropped([w.event.time for w, _ in given_up], reason, now)
         if found.again:
             self._measures.retried(len(found.again))
         if found.parked:

@@ -85,7 +85,7 @@ def ids_of(book: AuditBook, point: str, minute: int) -> float:
 def test_a_book_goes_on_where_a_killed_node_had_written_it(tmp_path: Path) -> None:
     book = AuditBook(tmp_path)
     saw(book, "out", [f"e{n}" for n in range(500)])
-    book.dropped([130.0], "filtered")
+    book.dropped([130.0], "filtered", 1000.0)
     book.write()
     saw(book, "out", ["never-written"])
     again = AuditBook(tmp_path)
@@ -158,7 +158,7 @@ def test_while_nothing_is_read_silence_moves_no_watermark() -> None:
 
 def test_declared_drops_are_told_by_reason() -> None:
     book = AuditBook()
-    book.dropped([61.0, 62.0], "dead_letter")
+    book.dropped([61.0, 62.0], "dead_letter", 1000.0)
     (report,) = book.changed(1000.0, held_back=False)
     assert (report.point, report.minute, report.dropped) == ("out", 60, {"dead_letter": 2})
 
