@@ -67,10 +67,13 @@ class _Session:
         self._plan = plan
         self._delays_s = dict(zip(plan.topics_retry, plan.retry.global_delays_s, strict=True))
         self._resting: dict[tuple[str, int], float] = {}  # until when a partition's first event is not due
+        self._assigned = False
         self._publisher = Publisher(plan.access, f"{plan.client}-retrier")
         settings = consumer_settings(plan.access, f"{plan.consumer_group}.retry", f"{plan.client}-retrier")
         self._consumer = Consumer(settings | {"queued.max.messages.kbytes": FETCHED_KB, "queued.min.messages": 1})
-        self._consumer.subscribe(list(plan.topics_retry), on_revoke=self._forget, on_lost=self._forget)
+        self._consumer.subscribe(
+            list(plan.topics_retry), on_assign=self._on_assign, on_revoke=self._forget, on_lost=self._forget
+        )
 
     def step(self) -> None:
         """Give back what is due; rest until the next is."""
@@ -108,6 +111,10 @@ class _Session:
 
     def _wake(self) -> None:
         now = time.time()
+        if self._assigned:  # one that rested when it went comes back paused
+            places = [(p.topic, p.partition) for p in self._consumer.assignment()]
+            self._consumer.resume([TopicPartition(t, p) for t, p in places if (t, p) not in self._resting])
+            self._assigned = False
         for topic, partition in [place for place, at in self._resting.items() if at <= now]:
             del self._resting[(topic, partition)]
             self._consumer.resume([TopicPartition(topic, partition)])
@@ -121,6 +128,9 @@ class _Session:
             next_offsets[(str(message.topic()), int(message.partition() or 0))] = int(message.offset() or 0) + 1
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in next_offsets.items()]
         self._consumer.commit(offsets=places, asynchronous=False)
+
+    def _on_assign(self, _: Consumer, __: list[TopicPartition]) -> None:
+        self._assigned = True
 
     def _forget(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         for place in partitions:

@@ -116,12 +116,15 @@ class _Session:
         self._committed: dict[int, int] = {}
         self._committed_at = self._stepped_at = time.monotonic()
         self._succeeded_at = 0.0
+        self._assigned = False
         self.paused = False
         self._publisher = Publisher(plan.access, plan.client)
         self._batch = BatchOfStage(plan, work, self._publisher, measures, audits)
         settings = consumer_settings(plan.access, plan.consumer_group, plan.client)
         self._consumer = Consumer(settings | {"on_commit": self._on_commit})
-        self._consumer.subscribe([plan.topic_in], on_revoke=self._on_revoke, on_lost=self._on_lost)
+        self._consumer.subscribe(
+            [plan.topic_in], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
 
     def step(self) -> None:
         """One turn: read (which also serves rebalances), work on what is due again, then on what is new."""
@@ -212,8 +215,9 @@ class _Session:
         wanted = len(self._retries) + len(self._order) >= WAITING_MAX
         if wanted:
             self._consumer.pause(self._consumer.assignment())  # each time: partitions may have been added
-        elif self.paused:
+        elif self.paused or self._assigned:
             self._consumer.resume(self._consumer.assignment())
+            self._assigned = False
         self.paused = wanted
 
     def _commit(self, *, asynchronous: bool) -> None:
@@ -232,6 +236,9 @@ class _Session:
         for place in places:
             if error is not None or place.error is not None:  # it will be committed again with the next one
                 self._committed.pop(place.partition, None)
+
+    def _on_assign(self, _: Consumer, __: Sequence[TopicPartition]) -> None:
+        self._assigned = True  # one that was paused when it went comes back paused
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._commit_or_say("at revocation")

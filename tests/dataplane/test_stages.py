@@ -15,6 +15,7 @@ from dataplane.stages.events import Event, Failed, Outcome, same
 from dataplane.stages.ingest import Ingest
 from dataplane.stages.measures import Measures
 from dataplane.stages.normalizing import Normalizing
+from dataplane.stages.stage_loop import WAITING_MAX
 from dataplane.stages.transmitting import Transmitting
 from localcloud.servers.kafka import KafkaServer
 from shared.contracts.objects import HttpIngest, HttpSink, Normalize, Transmit
@@ -148,6 +149,25 @@ def test_two_nodes_share_and_what_one_leaves_the_other_takes(kafka: KafkaServer,
         last = events(100, prefix="last-")
         fill(kafka, f"{name}.in", last)
         assert reader.ids(len(sent) + 100) == set(sent) | set(last)
+
+
+def test_partitions_that_were_paused_when_they_went_are_read_when_they_come_back(kafka: KafkaServer, name: str) -> None:
+    up = threading.Event()
+    held = WAITING_MAX + 500
+    plan = plan_of(kafka, name, [f"{name}.out"])
+    fill(kafka, f"{name}.in", events(held))
+    with (
+        reading(kafka, name, f"{name}.out") as reader,
+        running(plan, Scripted(lambda *_: None if up.is_set() else LATER, batch_max=1000)) as (first, _, _),
+    ):
+        wait_until(lambda: first.paused, "so many wait that it reads no more")
+        with running(plan, Normalizing(Normalize())) as (_, measures, _):
+            wait_until(lambda: value_of(measures.lines(), "headrace_messages_in_total") > 0, "some are the other's now")
+            wait_until(lambda: not first.paused, "the first has fewer")
+        up.set()
+        last = events(200, prefix="last-")
+        fill(kafka, f"{name}.in", last)
+        assert reader.ids(held + 200) == set(events(held)) | set(last)
 
 
 class Sink:
