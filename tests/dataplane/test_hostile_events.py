@@ -103,7 +103,8 @@ def test_what_others_write_to_a_stages_topic_goes_on_or_dies_and_holds_nothing_u
         assert {header(m, "reason") for m in dead} == {"Undecodable", "NotAnObject"}
         assert all(id_of(m) for m in found)
         assert all(r.minute < time.time() + AHEAD_S_MAX for r in book.changed(time.time(), held_back=False))
-        wait_until(lambda: value_of(measures.lines(), "headrace_messages_in_total") == count, "all were counted")
+        new = count - len(values)  # those with tries say that they were here before
+        wait_until(lambda: value_of(measures.lines(), "headrace_messages_in_total") == new, "all were counted")
 
 
 def test_a_time_far_ahead_closes_no_minute() -> None:
