@@ -5,7 +5,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from dataplane.stages.events import HEADER_ID, HEADER_ROOT, HEADER_TIME, HEADER_TRIES, Event, Output
-from shared.contracts.node import KafkaAccess
+from shared.contracts.node import LETTER_BYTES_MAX, KafkaAccess
 
 SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
@@ -13,7 +13,7 @@ POLL_INTERVAL_MS_MAX = 300_000  # a batch of users' code may take long; heartbea
 DELIVERY_MS_MAX = 30_000
 LINGER_MS = 5
 UNKNOWN_TOPIC_MS = 5_000  # after that a topic that is not there is an error
-EVENT_BYTES_MAX = 1024 * 1024
+ID_BYTES_MAX = 1_000
 FETCHED_KB_MAX = 8_192  # read ahead, all partitions together
 FETCHED_MESSAGES_MIN = 5_000
 TRIES_DIGITS_MAX = 4
@@ -68,7 +68,7 @@ def producer_settings(access: KafkaAccess, client: str) -> dict[str, Any]:
         "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
         "compression.type": "lz4",
         "delivery.timeout.ms": DELIVERY_MS_MAX,
-        "message.max.bytes": EVENT_BYTES_MAX + 64 * 1024,
+        "message.max.bytes": LETTER_BYTES_MAX,
         "partitioner": "murmur2_random",
         "allow.auto.create.topics": False,
     }
@@ -79,14 +79,14 @@ def event_of(message: Message) -> Event:
     found: dict[str, bytes] = dict(message.headers() or ())  # type: ignore[arg-type]  # as read, a list of pairs with bytes
     partition, offset = message.partition() or 0, message.offset() or 0
     raw_id = found.get(HEADER_ID)
-    event_id = raw_id.decode(errors="replace") if raw_id else f"{message.topic()}/{partition}/{offset}"
+    event_id = raw_id[:ID_BYTES_MAX].decode(errors="replace") if raw_id else f"{message.topic()}/{partition}/{offset}"
     root = found.get(HEADER_ROOT)
     return Event(
         event_id,
         _time(found.get(HEADER_TIME), message),
         message.key(),
         message.value() or b"",
-        root.decode(errors="replace") if root else event_id,
+        root[:ID_BYTES_MAX].decode(errors="replace") if root else event_id,
         partition,
         offset,
         _tries(found.get(HEADER_TRIES)),

@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from dataplane.stages.events import HEADER_TRIES, Event, Failed, Output
 from dataplane.stages.kafka_clients import Headers, headers_of, producer_settings
-from shared.contracts.node import KafkaAccess
+from shared.contracts.node import EVENT_BYTES_MAX, KafkaAccess
 from shared.domain.errors import Unavailable
 
 FLUSH_S_MAX = 35.0  # longer than one delivery may take
@@ -24,6 +24,8 @@ class Publisher:
 
     def put(self, topic: str, output: Output) -> Failed | None:
         """Hand one event over; a Failed when the broker would never take it (too large)."""
+        if len(output.value) > EVENT_BYTES_MAX:
+            return Failed(False, "TooLarge", f"{len(output.value)} bytes: an event has at most {EVENT_BYTES_MAX}")
         return self._put(topic, output.value, output.key, headers_of(output))
 
     def put_dead(self, topic: str, event: Event, failure: Failed, stage: str, attempts: int) -> None:

@@ -7,6 +7,9 @@ from shared.contracts.objects import Pipeline, ServerGroup, Slo, Stage
 from shared.contracts.provisioning import Artifact
 
 RAMP_BUCKETS = 1000
+EVENT_BYTES_MAX = 1024 * 1024  # of a value between stages
+MESSAGE_BYTES_MAX = 1_200_000  # of a stage's topic: a value with its key and headers
+LETTER_BYTES_MAX = 1_400_000  # of its dead letters and retries: the same, with why it failed
 PORT_SERVE = 7400  # ingest HTTP, or transform gRPC
 PORT_HEALTH = 7401  # health and /metrics
 USER_DATA_BYTES_MAX = 16 * 1024

@@ -14,8 +14,9 @@ from dataplane.stages.events import Work
 from dataplane.stages.measures import Measures
 from dataplane.stages.stage_loop import StageLoop, StagePlan
 from localcloud.servers.kafka import KafkaServer
+from services.provisioner.adapters.kafka_topics import config_of
 from services.provisioner.domain.pipeline import TopicPlan
-from shared.contracts.node import KafkaAccess
+from shared.contracts.node import LETTER_BYTES_MAX, KafkaAccess
 from shared.contracts.objects import RetryPolicy
 
 DEADLINE_S = 60.0
@@ -28,12 +29,12 @@ def access_of(kafka: KafkaServer) -> KafkaAccess:
 
 
 def make_topics(kafka: KafkaServer, *names: str, partitions: int = 4) -> None:
-    make_topic_plans(kafka, [TopicPlan(n, partitions) for n in names])
+    make_topic_plans(kafka, [TopicPlan(n, partitions, bytes_max=LETTER_BYTES_MAX) for n in names])
 
 
 def make_topic_plans(kafka: KafkaServer, topics: Sequence[TopicPlan]) -> None:
     admin = AdminClient({**kafka.client_settings(), "log_level": 0})
-    for made in admin.create_topics([NewTopic(t.name, t.partitions, 1) for t in topics]).values():
+    for made in admin.create_topics([NewTopic(t.name, t.partitions, 1, config=config_of(t)) for t in topics]).values():
         made.result(DEADLINE_S)
 
 

@@ -1,5 +1,6 @@
 """Hostile events: an error for the one event, none lost, none stuck."""
 
+import dataclasses
 import json
 import time
 
@@ -18,6 +19,9 @@ from dataplane.stages.normalizing import Normalizing
 from dataplane.stages.routing import Routing
 from dataplane.stages.transmitting import Transmitting
 from localcloud.servers.kafka import KafkaServer
+from services.provisioner.domain.pipeline import topics_of
+from services.provisioner.operations.translation import pipeline_intent
+from shared.contracts.node import EVENT_BYTES_MAX
 from shared.contracts.objects import HttpIngest, HttpSink, Normalize, Route, Transmit
 from tests.dataplane.streams import (
     LABELS,
@@ -25,6 +29,7 @@ from tests.dataplane.streams import (
     header,
     id_of,
     is_dead,
+    make_topic_plans,
     make_topics,
     plan_of,
     reading,
@@ -32,6 +37,7 @@ from tests.dataplane.streams import (
     value_of,
     wait_until,
 )
+from tests.provisioner.examples import departures
 
 TEN_MB = "x" * 10_000_000
 NOW = 1_700_000_000.0
@@ -105,6 +111,27 @@ def test_what_others_write_to_a_stages_topic_goes_on_or_dies_and_holds_nothing_u
         assert all(r.minute < time.time() + AHEAD_S_MAX for r in book.changed(time.time(), held_back=False))
         new = count - len(values)  # those with tries say that they were here before
         wait_until(lambda: value_of(measures.lines(), "headrace_messages_in_total") == new, "all were counted")
+
+
+def test_an_event_as_large_as_a_topic_takes_dies_with_its_reason_and_what_is_made_too_large_too(
+    kafka: KafkaServer, unique_name: str
+) -> None:
+    name = unique_name
+    topics = topics_of(pipeline_intent(departures(), 1))
+    plans = {"in": topics[1], "out": topics[1], "dead": topics[2]}
+    assert plans["in"].bytes_max < plans["dead"].bytes_max
+    make_topic_plans(kafka, [dataclasses.replace(p, name=f"{name}.{n}") for n, p in plans.items()])
+    producer = Producer(kafka.client_settings() | {"message.max.bytes": plans["in"].bytes_max})
+    whole = plans["in"].bytes_max - 1_000
+    for value in (b"\xff" * whole, b'"' + b"x" * (whole - 2) + b'"', b'{"x":"%b"}' % (b"y" * EVENT_BYTES_MAX), b"{}"):
+        producer.produce(f"{name}.in", value)
+    assert producer.flush(30) == 0
+    with (
+        running(plan_of(kafka, name, [f"{name}.out"]), Normalizing(Normalize())),
+        reading(kafka, name, f"{name}.out", f"{name}.dead") as reader,
+    ):
+        found = reader.until(lambda got: len(got) >= 4)
+    assert sorted(header(m, "reason") for m in found if is_dead(m)) == ["NotAnObject", "TooLarge", "Undecodable"]
 
 
 def test_a_time_far_ahead_closes_no_minute() -> None:

@@ -5,7 +5,7 @@ import pytest
 from services.provisioner.domain.group import StageSeat
 from services.provisioner.domain.pipeline import check_pipeline, own_topics_of, seats_of, topics_of
 from services.provisioner.operations.translation import pipeline_intent
-from shared.contracts.node import topic_in
+from shared.contracts.node import EVENT_BYTES_MAX, LETTER_BYTES_MAX, MESSAGE_BYTES_MAX, topic_in, topics_retry
 from shared.domain.errors import InvalidInput
 from shared.domain.names import GroupName, PipelineName, StageName
 from tests.provisioner.examples import KINDS, departures
@@ -49,6 +49,16 @@ def test_groups_must_fit(kinds: dict[GroupName, str], taken: dict[GroupName, Sta
         check_pipeline(WHOLE, kinds, taken)
     assert caught.value.remedy
     assert caught.value.field == "stages.transform.group"
+
+
+def test_retries_wait_in_topics_of_their_own_that_outlive_their_delays() -> None:
+    stages = [s.model_dump() for s in departures().stages]
+    stages[1]["retry"] = {"global_delays_s": [30, 86_400]}
+    found = {t.name: t for t in topics_of(pipeline_intent(departures(stages=stages), 1))}
+    name = topics_retry("departures", stages[1]["name"], 2)[1]
+    assert (found[name].partitions, (found[name].kept_s or 0) > 2 * 86_400) == (1, True)
+    assert found[name].bytes_max == LETTER_BYTES_MAX > found[topic_in("departures", "transmit")].bytes_max
+    assert found[topic_in("departures", "transmit")].bytes_max == MESSAGE_BYTES_MAX > EVENT_BYTES_MAX
 
 
 def test_a_group_runs_one_stage() -> None:

@@ -54,9 +54,7 @@ class KafkaTopics:
                     remedy=f"a topic cannot shrink: declare partitions={there[topic.name]} or destroy the pipeline",
                 )
         new = [
-            NewTopic(t.name, t.partitions, self._replicas, config=_kept(t.kept_s))
-            for t in topics
-            if t.name not in there
+            NewTopic(t.name, t.partitions, self._replicas, config=config_of(t)) for t in topics if t.name not in there
         ]
         if new:
             _settle(admin.create_topics(new, operation_timeout=CALL_S_MAX), KafkaError.TOPIC_ALREADY_EXISTS)
@@ -99,8 +97,10 @@ def connection_of(bootstrap: str, username: str, password: SecretStr) -> dict[st
     return config
 
 
-def _kept(seconds: int | None) -> dict[str, str]:
-    return {} if seconds is None else {"retention.ms": str(seconds * 1000)}
+def config_of(topic: TopicPlan) -> dict[str, str]:
+    """What a new topic is made with."""
+    config = {"max.message.bytes": str(topic.bytes_max)}
+    return config if topic.kept_s is None else config | {"retention.ms": str(topic.kept_s * 1000)}
 
 
 def _settle(futures: dict[str, Any], harmless: int) -> None:

@@ -20,6 +20,8 @@ KIND_OF_WORK = {
     "transmit": "stage",
 }
 DEAD_PARTITIONS = 1
+MESSAGE_BYTES_MAX = 1_200_000  # as `shared.contracts.node` has them
+LETTER_BYTES_MAX = 1_400_000
 DEAD_KEPT_S = 30 * 86_400
 RETRY_KEPT_S = 14 * 86_400  # far beyond the longest delay: what waits there must outlive it
 RETRY_PARTITIONS = 1  # few events wait there, and a second node takes over when the first is gone
@@ -64,11 +66,15 @@ class PipelineState:
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """A topic that must exist with at least so many partitions; `kept_s` None: as long as the broker keeps any."""
+    """A topic that must exist with at least so many partitions; `kept_s` None: as long as the broker keeps any.
+
+    `bytes_max`: of one message.
+    """
 
     name: str
     partitions: int
     kept_s: int | None = None
+    bytes_max: int = MESSAGE_BYTES_MAX
 
 
 def topic_of(pipeline: str, stage: str) -> str:
@@ -83,9 +89,11 @@ def topics_of(pipeline: PipelineIntent) -> tuple[TopicPlan, ...]:
         if stage.work != "ingest":
             name = topic_of(pipeline.name, stage.name)
             topics[name] = TopicPlan(name, pipeline.partitions)
-            topics[f"{name}.dead"] = TopicPlan(f"{name}.dead", DEAD_PARTITIONS, DEAD_KEPT_S)
+            topics[f"{name}.dead"] = TopicPlan(f"{name}.dead", DEAD_PARTITIONS, DEAD_KEPT_S, LETTER_BYTES_MAX)
             for level in range(1, stage.retry_levels + 1):
-                topics[f"{name}.retry{level}"] = TopicPlan(f"{name}.retry{level}", RETRY_PARTITIONS, RETRY_KEPT_S)
+                topics[f"{name}.retry{level}"] = TopicPlan(
+                    f"{name}.retry{level}", RETRY_PARTITIONS, RETRY_KEPT_S, LETTER_BYTES_MAX
+                )
         for sink in stage.sink_topics:
             topics.setdefault(sink, TopicPlan(sink, pipeline.partitions))
     return tuple(topics[name] for name in sorted(topics))
