@@ -194,7 +194,7 @@ class Serving:
         )
         loop = StageLoop(plan, self._work(a.pipeline.name, a.stage), self._measures, book)
         loop.start()
-        self._reporter.watch(book, a.pipeline.name, a.stage.name, lambda: loop.paused)
+        self._reporter.watch(book, a.pipeline.name, a.stage.name, loop.held_back)
         retrier = GlobalRetrier(plan) if plan.topics_retry else None
         if retrier:
             retrier.start()

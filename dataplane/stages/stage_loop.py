@@ -34,6 +34,8 @@ WAITING_MAX = 2_000  # events waiting for another try; above it nothing more is 
 SESSION_BACKOFF_FIRST_S, SESSION_BACKOFF_S_MAX = 0.2, 5.0
 SESSION_CALM_S = 30.0
 STOP_S_MAX = 40.0
+SILENT_S = 1.0  # with nothing to read for so long, the end was reached: the first fetch takes less
+LONG_BATCH_S = 2.0  # at work for longer than that, what is read says nothing of what waits
 LOG = structlog.get_logger()
 
 
@@ -64,6 +66,7 @@ class StageLoop:
         self._audits = audits
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"stage-{plan.name}", daemon=True)
+        self._session: _Session | None = None
         self.paused = False
         self.detail = "starting"
 
@@ -77,11 +80,16 @@ class StageLoop:
         if self._thread.is_alive():
             self._thread.join(STOP_S_MAX)
 
+    def held_back(self) -> bool:
+        """Whether a partition's silence means nothing: the end of what waits has not been seen, or we do not read now."""
+        session = self._session
+        return session is None or session.held_back(time.monotonic())
+
     def _run(self) -> None:
         backoff_s = SESSION_BACKOFF_FIRST_S
         while not self._stopping.is_set():
             began = time.monotonic()
-            session = _Session(self._plan, self._work, self._measures, self._audits)
+            session = self._session = _Session(self._plan, self._work, self._measures, self._audits)
             try:
                 self.detail = "working"
                 while not self._stopping.is_set():
@@ -117,6 +125,9 @@ class _Session:
         self._committed_at = self._stepped_at = time.monotonic()
         self._succeeded_at = 0.0
         self._assigned = False
+        self._caught_up = False  # since partitions were assigned, there was once nothing to read
+        self._heard_at = time.monotonic()
+        self._busy_since: float | None = None
         self.paused = False
         self._publisher = Publisher(plan.access, plan.client)
         self._batch = BatchOfStage(plan, work, self._publisher, measures, audits)
@@ -137,6 +148,12 @@ class _Session:
         if now - self._committed_at >= COMMIT_EVERY_S:
             self._commit(asynchronous=True)
 
+    def held_back(self, now: float) -> bool:
+        """Asked by the reporter's thread."""
+        busy_since = self._busy_since
+        long_at_work = busy_since is not None and now - busy_since > LONG_BATCH_S
+        return self.paused or not self._caught_up or long_at_work
+
     def finish(self) -> None:
         """Commit what is done."""
         self._commit_or_say("at the end")
@@ -148,6 +165,7 @@ class _Session:
 
     def _work_on(self, batch: list[Waiting], *, fresh: bool) -> None:
         began = time.monotonic()
+        self._busy_since = began if batch else None
         full = fresh and len(batch) >= self._work.batch_max
         had_work = bool(batch)
         if fresh and batch:
@@ -161,6 +179,7 @@ class _Session:
             for done in batch if fresh else ():  # only now: closing after a failure commits what the tracker knows
                 self._offsets.seen(done.event.partition, done.event.offset)
             batch, fresh = self._settle(settled), False
+        self._busy_since = None
         now = time.monotonic()
         if not full:  # after a full batch more is probably waiting: its oldest stays the best we know
             self._measures.set_oldest(self._retries.oldest_time())
@@ -198,7 +217,10 @@ class _Session:
         self._revoked.clear()
         first = self._consumer.poll(POLL_S if due_in is None else min(POLL_S, due_in))
         if first is None:
+            silent_s = time.monotonic() - self._heard_at
+            self._caught_up = self._caught_up or (not self.paused and silent_s > SILENT_S)
             return []
+        self._heard_at = time.monotonic()
         rest = self._consumer.consume(self._work.batch_max - 1, GATHER_S) if self._work.batch_max > 1 else []
         return [m for m in (first, *rest) if self._is_event(m)]
 
@@ -238,6 +260,7 @@ class _Session:
                 self._committed.pop(place.partition, None)
 
     def _on_assign(self, _: Consumer, __: Sequence[TopicPartition]) -> None:
+        self._caught_up, self._heard_at = False, time.monotonic()
         self._assigned = True  # one that was paused when it went comes back paused
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:

@@ -151,6 +151,18 @@ def test_two_nodes_share_and_what_one_leaves_the_other_takes(kafka: KafkaServer,
         assert reader.ids(len(sent) + 100) == set(sent) | set(last)
 
 
+def test_silence_means_something_only_once_the_end_was_seen(kafka: KafkaServer, name: str) -> None:
+    up = threading.Event()
+    fill(kafka, f"{name}.in", events(WAITING_MAX + 500))
+    with running(plan_of(kafka, name, [f"{name}.out"]), Scripted(lambda *_: None if up.is_set() else LATER)) as found:
+        loop = found[0]
+        assert loop.held_back()
+        wait_until(lambda: loop.paused, "so many wait that it reads no more")
+        assert loop.held_back()
+        up.set()
+        wait_until(lambda: not loop.held_back(), "it has read everything")
+
+
 def test_partitions_that_were_paused_when_they_went_are_read_when_they_come_back(kafka: KafkaServer, name: str) -> None:
     up = threading.Event()
     held = WAITING_MAX + 500
