@@ -14,7 +14,6 @@ from dataplane.agent.node_state import Orders
 from dataplane.client.threads import GroupClient
 from dataplane.stages.audits import AuditBook
 from dataplane.stages.calling_groups import TransformingByGroup
-from dataplane.stages.enriching import Enriching
 from dataplane.stages.events import Work
 from dataplane.stages.global_retries import GlobalRetrier
 from dataplane.stages.ingest import Answer, Ingest
@@ -22,7 +21,6 @@ from dataplane.stages.measures import Measures
 from dataplane.stages.normalizing import Normalizing
 from dataplane.stages.routing import Routing
 from dataplane.stages.stage_loop import StageLoop, StagePlan
-from dataplane.stages.tables import ReadS3
 from dataplane.stages.transforming import Transforming
 from dataplane.stages.transmitting import Transmitting, topics_of
 from shared.contracts.node import topic_in
@@ -32,6 +30,7 @@ from shared.domain.errors import Defect
 EVENTS_PATH = "/v1/events"
 if TYPE_CHECKING:
     from dataplane.agent.group_servers import CallGroup, GroupServer
+    from dataplane.stages.tables import ReadS3
 
 LOG = structlog.get_logger()
 
@@ -76,7 +75,7 @@ class _Running:
 class Serving:
     """Of one node; `reconcile` may be called by any thread."""
 
-    def __init__(self, node: str, measures: Measures, reporter: AuditSink, read_s3: ReadS3, audits: Path) -> None:
+    def __init__(self, node: str, measures: Measures, reporter: AuditSink, read_s3: "ReadS3", audits: Path) -> None:
         """Nothing runs; `audits` is the folder where audit books are kept."""
         self._folder = audits
         self._books: dict[tuple[str, str], AuditBook] = {}
@@ -210,6 +209,8 @@ class Serving:
     def _work(self, pipeline: str, stage: Stage) -> Work:
         match stage.work:
             case Enrich():
+                from dataplane.stages.enriching import Enriching  # it knows Valkey's client: only these nodes load it
+
                 return Enriching(stage.work, self._read_s3)
             case Route():
                 named = {t for b in stage.work.branches for t in b.to} | set(stage.work.default)
