@@ -71,6 +71,7 @@ def root_key(environment: Mapping[str, str]) -> tuple[str, str] | None:
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT, then end all machines."""
     options = parse(arguments)
+    asked = StopSignal()  # first of all: whoever is told to end while it starts ends in order, with its machines
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     waiting = Deferred()
     server = make_server(LOOPBACK, options.port, waiting, threaded=True, request_handler=QuietHandler)
@@ -89,7 +90,6 @@ def main(arguments: Sequence[str]) -> int:
     cloud = Cloud(settings)
     waiting.application = Front(cloud)
     cloud.start()
-    asked = StopSignal()
     serving = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     serving.start()
     print(server.port, flush=True)  # noqa: T201  whoever asked for any port reads it here

@@ -1,23 +1,28 @@
 """Machines: their boot times, those launched directly, consoles, interruptions."""
 
 import json
+import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import ports
 from localcloud.aws.boot_time import BootTime, BootTimeUnreadableError
 from localcloud.aws.client import Control
 from tests.localcloud_aws.front import FrontProcess, in_state, make_group, make_template, until
 
+END_S_MAX = 25.0  # less than the call would hang
 IMAGE = {"ImageId": "ami-headrace", "InstanceType": "m6a.large"}
 SAYING = f"{sys.executable} -c \"print('hello of the machine', flush=True); import time; time.sleep(300)\""
 
@@ -125,3 +130,24 @@ def test_a_spot_machine_is_told_that_it_is_taken_and_then_is(localcloud_aws: Fro
         control.do(instance_id, "interrupt", seconds=0)
     reaches(localcloud_aws, instance_id, "terminated")
     until(lambda: in_state(localcloud_aws, unique_name, "InService", 1) != [instance_id], "the replacement")
+
+
+def test_one_signal_ends_it_while_a_call_hangs_and_a_connection_is_open(place: Path) -> None:
+    front = make_front(place)
+    front.start()
+    try:
+        make_group(front, "g", make_template(front, "t"))
+        (instance_id,) = in_state(front, "g", "InService", 1)
+        until(lambda: front.machines()[instance_id]["pid"], "its process")
+        pid = front.machines()[instance_id]["pid"]
+        with Control(front.url) as control, ThreadPoolExecutor(1) as pool:
+            control.inject("slow", 60, service="ec2", delay_s=30)
+            hanging = pool.submit(front.client("ec2").describe_vpcs)
+            until(lambda: control.faults() and not hanging.done(), "the call to hang")
+            assert front.pid is not None
+            os.kill(front.pid, signal.SIGTERM)
+            until(lambda: not front.alive(), "the front to end", END_S_MAX)
+            assert isinstance(hanging.exception(), BotoCoreError)
+        assert not psutil.pid_exists(pid)
+    finally:
+        front.kill()
