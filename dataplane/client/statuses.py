@@ -8,6 +8,7 @@ from dataplane.client.core.calls import RETRIED, GivenUp, Refusal
 
 PUSH_BACK_KEY = "grpc-retry-pushback-ms"  # gRPC proposal A6; negative: do not try again
 TEXT_LENGTH_MAX = 500
+NO_PATIENCE = Refusal("DEADLINE_EXCEEDED", "no answer in the time that leaves room for another attempt")
 CALL_REASON = "Call"  # begins the reason of an event whose call as a whole got no answer
 CLOSED = GivenUp(Refusal("CANCELLED", "the client was closed"), 0)
 

@@ -18,7 +18,7 @@ from dataplane.client.core.calls import Attempt, Call, GivenUp, Wait
 from dataplane.client.core.members import Table
 from dataplane.client.routes import RoutesWatch
 from dataplane.client.settings import ClientSettings
-from dataplane.client.statuses import CLOSED, CallError, checked_results, refusal_of, results_of_failure
+from dataplane.client.statuses import CLOSED, NO_PATIENCE, CallError, checked_results, refusal_of, results_of_failure
 
 PARTS_AT_ONCE_MAX = 8
 CLOSE_S_MAX = 1.0
@@ -116,11 +116,16 @@ class AsyncGroupClient:
                 task = asyncio.create_task(channel.close(CLOSE_S_MAX))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
-            answer = await self._connections.transform_batch(attempt.endpoint.address)(
-                request, timeout=attempt.timeout_s
-            )
+            method = self._connections.transform_batch(attempt.endpoint.address)
+            async with asyncio.timeout(attempt.patience_s) as patience:
+                answer = await method(request, timeout=attempt.timeout_s)
         except grpc.aio.AioRpcError as e:
             call.refused(attempt, refusal_of(e), time.monotonic())
+            return None
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            call.refused(attempt, NO_PATIENCE, time.monotonic())
             return None
         except BaseException:
             call.abandoned(attempt)

@@ -18,7 +18,7 @@ from dataplane.client.core.calls import Attempt, Call, GivenUp, Wait
 from dataplane.client.core.members import Table
 from dataplane.client.routes import RoutesWatch
 from dataplane.client.settings import ClientSettings
-from dataplane.client.statuses import CLOSED, CallError, checked_results, refusal_of, results_of_failure
+from dataplane.client.statuses import CLOSED, NO_PATIENCE, CallError, checked_results, refusal_of, results_of_failure
 
 PARTS_AT_ONCE_MAX = 8
 
@@ -105,9 +105,16 @@ class GroupClient:
                 method = self._connections.transform_batch(attempt.endpoint.address)
             for channel in due:
                 channel.close()
-            answer = method(request, timeout=attempt.timeout_s)
-        except grpc.RpcError as e:
-            refusal = refusal_of(e)
+            if attempt.patience_s < attempt.timeout_s:
+                running = method.future(request, timeout=attempt.timeout_s)
+                try:
+                    answer = running.result(attempt.patience_s)
+                finally:
+                    running.cancel()  # of no effect on one that has ended
+            else:
+                answer = method(request, timeout=attempt.timeout_s)
+        except (grpc.RpcError, grpc.FutureTimeoutError) as e:
+            refusal = NO_PATIENCE if isinstance(e, grpc.FutureTimeoutError) else refusal_of(e)
             with self._lock:
                 call.refused(attempt, refusal, time.monotonic())
             return None

@@ -249,8 +249,9 @@ def test_an_attempt_leaves_time_for_another_and_the_last_takes_all() -> None:
         if isinstance(step, Wait):
             now += step.seconds
             continue
-        given_s.append(round(step.timeout_s, 2))
-        now += step.timeout_s
+        assert step.timeout_s == pytest.approx(10.0 - now)  # users' code is judged by all that is left
+        given_s.append(round(step.patience_s, 2))
+        now += step.patience_s
         call.refused(step, Refusal("DEADLINE_EXCEEDED", ""), now)
     assert now == pytest.approx(10.0)
     assert given_s[:3] == [4.0, 2.4, 1.44]

@@ -122,6 +122,16 @@ def test_the_deadline_reaches_users_code(three: Cluster) -> None:
     assert result.error.reason in {"CallDeadlineExceeded", "Timeout"}
 
 
+def test_code_slower_than_the_first_patience_is_learnt_and_never_blamed(three: Cluster) -> None:
+    with client_of(three, "patient") as client:
+        for _ in range(8):
+            (result,) = client.transform("act", events(1, sleep=1.0), 2.0)
+            if not result.HasField("error"):
+                return
+            assert result.error.error_class == pb.TransformError.ERROR_CLASS_RECOVERABLE, result.error
+    pytest.fail(f"no call was given the time it needs: {result.error}")
+
+
 def test_a_client_shows_its_certificate_and_a_stranger_is_turned_away(three: Cluster) -> None:
     with three.control.channel(three.addresses["a"], stranger=True) as channel, pytest.raises(grpc.RpcError):
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)

@@ -22,10 +22,11 @@ Chance = Callable[[int], int]  # a whole number in [0, n)
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """This member takes the call; `number` tells the call apart."""
+    """This member takes the call; `number` tells the call apart; `expected_s` is how long it takes to answer."""
 
     endpoint: Endpoint
     number: int
+    expected_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Balancer:
                 return AllPaused(min(m.paused_until for m in everyone))
         self._number += 1
         member.running[self._number] = now
-        return Picked(member.endpoint, self._number)
+        return Picked(member.endpoint, self._number, member.latency.estimate_s(now) or 0.0)
 
     def answered(self, picked: Picked, now: float) -> None:
         """The call has an answer: also one that says that the caller is at fault."""

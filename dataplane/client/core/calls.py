@@ -1,8 +1,9 @@
 """One call to a group, from the first attempt to an answer or the end: what to do next, told as values.
 
-The faces (threads, asyncio) only carry out: attempt, wait, or give up. An attempt gets what is left of the deadline, or a
-part of it while another attempt could follow: so a server that hangs costs a part of the time and not the call. A call
-may be attempted more than once, so functions behind a group must bear repetition: the pipeline's at-least-once asks the
+The faces (threads, asyncio) only carry out: attempt, wait, or give up. A server is told all that is left of the deadline,
+so users' code is judged by what the caller gave; but while another attempt could follow, the caller's patience with it is
+a part of that, or three times what it takes to answer: a server that hangs costs a part of the time and not the call. A
+call may be attempted more than once, so functions behind a group must bear repetition: the pipeline's at-least-once asks the
 same of them.
 """
 
@@ -15,6 +16,7 @@ from dataplane.client.core.members import Endpoint
 
 ATTEMPTS_MAX = 4
 ATTEMPT_SHARE = 0.4  # of what is left, while another attempt may follow
+PATIENCE_FACTOR = 3.0  # times the latency that is known of the server
 ATTEMPT_S_MIN = 0.05  # less is no attempt: the last one gets all that is left
 BACK_OFF_FIRST_S, BACK_OFF_S_MAX = 0.02, 0.5  # before a member that failed this call is asked again
 NOBODY_WAIT_S = 0.1  # a group may be between fleets, or the first routes on their way
@@ -38,10 +40,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Call this endpoint, for so long at most."""
+    """Call this endpoint with this deadline, and give it up (DEADLINE_EXCEEDED) when there is no answer by `patience_s`."""
 
     picked: Picked
     timeout_s: float
+    patience_s: float
 
     @property
     def endpoint(self) -> Endpoint:
@@ -105,7 +108,7 @@ class Call:
                 if self._attempts:
                     self._budget.spend()
                 self._attempts += 1
-                return Attempt(picked, self._timeout_s(left_s))
+                return Attempt(picked, left_s, self._patience_s(left_s, picked.expected_s))
 
     def answered(self, attempt: Attempt, now: float) -> None:
         """An answer came."""
@@ -143,10 +146,10 @@ class Call:
             return self._give_up(self._last, until - now)
         return Wait(until - now)
 
-    def _timeout_s(self, left_s: float) -> float:
-        part_s = ATTEMPT_SHARE * left_s
+    def _patience_s(self, left_s: float, expected_s: float) -> float:
+        part_s = max(ATTEMPT_SHARE * left_s, PATIENCE_FACTOR * expected_s)
         may_follow = self._attempts < ATTEMPTS_MAX and self._budget.has_one()
-        return part_s if may_follow and part_s >= ATTEMPT_S_MIN else left_s
+        return part_s if may_follow and ATTEMPT_S_MIN <= part_s < left_s else left_s
 
     def _give_up(self, why: Refusal | None, retry_after_s: float | None = None) -> GivenUp:
         found = self._last or why or Refusal("UNKNOWN", "the call ended without a reason")
