@@ -1,10 +1,10 @@
 """One call to a group, from the first attempt to an answer or the end: what to do next, told as values.
 
-The faces (threads, asyncio) only carry out: attempt, wait, or give up. A server is told all that is left of the deadline,
-so users' code is judged by what the caller gave; but while another attempt could follow, the caller's patience with it is
-a part of that, or three times what it takes to answer: a server that hangs costs a part of the time and not the call. A
-call may be attempted more than once, so functions behind a group must bear repetition: the pipeline's at-least-once asks the
-same of them.
+The faces (threads, asyncio) only carry out: attempt, wait, or give up. A server is always told the whole time that the
+call was given, so users' code is judged by that and never by what earlier attempts have left. The patience with it is the
+caller's own: all that is left of the deadline, or, while another attempt could follow, a part of that or three times what
+the server takes to answer. So a server that hangs costs a part of the time and not the call. A call may be attempted more
+than once, so functions behind a group must bear repetition: the pipeline's at-least-once asks the same of them.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from dataplane.client.core.budget import RetryBudget
 from dataplane.client.core.members import Endpoint
 
 ATTEMPTS_MAX = 4
-ATTEMPT_SHARE = 0.4  # of what is left, while another attempt may follow
+ATTEMPT_SHARE = 0.4  # of what is left: the patience while another attempt may follow
 PATIENCE_FACTOR = 3.0  # times the latency that is known of the server
 ATTEMPT_S_MIN = 0.05  # less is no attempt: the last one gets all that is left
 BACK_OFF_FIRST_S, BACK_OFF_S_MAX = 0.02, 0.5  # before a member that failed this call is asked again
@@ -40,7 +40,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Call this endpoint with this deadline, and give it up (DEADLINE_EXCEEDED) when there is no answer by `patience_s`."""
+    """Call this endpoint with this timeout, and give it up (DEADLINE_EXCEEDED) when there is no answer by `patience_s`."""
 
     picked: Picked
     timeout_s: float
@@ -80,6 +80,7 @@ class Call:
         self._attempts = 0
         self._last: Refusal | None = None
         self._not_before = 0.0
+        self._given_s = 0.0  # from the first question to the deadline
         budget.earn()
 
     @property
@@ -90,6 +91,7 @@ class Call:
     def next(self, now: float, chance: Chance) -> Attempt | Wait | GivenUp:
         """What to do now."""
         left_s = self._deadline - now
+        self._given_s = max(self._given_s, left_s)
         if left_s <= 0:
             return self._give_up(Refusal("DEADLINE_EXCEEDED", "the time given to the call is over"))
         if self._attempts and (end := self._why_not_again()) is not None:
@@ -108,7 +110,7 @@ class Call:
                 if self._attempts:
                     self._budget.spend()
                 self._attempts += 1
-                return Attempt(picked, left_s, self._patience_s(left_s, picked.expected_s))
+                return Attempt(picked, self._given_s, self._patience_s(left_s, picked.expected_s))
 
     def answered(self, attempt: Attempt, now: float) -> None:
         """An answer came."""
