@@ -1,6 +1,6 @@
 """One node of a transform group as a process: users' server behind the TCP front. Prints its port and socket; ends with its input.
 
-Arguments: a folder with the code, a folder with the identity. SIGTERM drains it.
+Arguments: a folder with the code, a folder with the identity, workers, where to listen. SIGTERM drains it.
 """
 
 import signal
@@ -20,12 +20,12 @@ GRACE_S = 5.0
 
 def main() -> None:
     code, identity = Path(sys.argv[1]), Path(sys.argv[2])
-    workers = int(sys.argv[3])
+    workers, listen = int(sys.argv[3]), sys.argv[4]
     with tempfile.TemporaryDirectory(prefix="hr") as folder:
         socket = Path(folder) / "t.sock"
         users = TransformServer(code, Listen(socket=socket), workers)
         users.start()
-        front = TransformFront("127.0.0.1:0", NodeState(identity), open_socket(socket))
+        front = TransformFront(listen, NodeState(identity), open_socket(socket))
         front.start()
         print(front.port, socket, flush=True)  # noqa: T201  the test reads it
         ended = threading.Event()

@@ -35,16 +35,19 @@ GROUP = "scores"
 class Node:
     """One process; `name` comes back with every event."""
 
-    def __init__(self, folder: Path, name: str, authority: DevelopmentAuthority, workers: int = 2) -> None:
+    def __init__(
+        self, folder: Path, name: str, authority: DevelopmentAuthority, workers: int = 2, listen: str = "127.0.0.1:0"
+    ) -> None:
         self.name = name
         self.socket = Path()
+        self._host = listen.partition(":")[0]
         self.code = folder / name
         self.code.mkdir()
         (self.code / "users.py").write_text(CODE)
         identity = folder / f"{name}-identity"
         shutil.copytree(authority.service(f"node-{name}"), identity)
         self._command = [sys.executable, "-m", "tests.dataplane_client.node_process"]
-        self._command += [str(self.code), str(identity), str(workers)]
+        self._command += [str(self.code), str(identity), str(workers), listen]
         self.process = subprocess.Popen(
             self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -55,7 +58,7 @@ class Node:
         said = self.process.stdout.readline().split()
         assert said, f"node {self.name} did not start"
         self.socket = Path(said[1])
-        return f"127.0.0.1:{said[0]}"
+        return f"{self._host}:{said[0]}"
 
     def slow(self, seconds: float) -> None:
         """From now on each event takes so long."""

@@ -31,6 +31,35 @@ def launched(environment: dict[str, str], log: BinaryIO) -> "subprocess.Popen[by
     return subprocess.Popen([sys.executable, "-m", "services.provisioner"], cwd=ROOT, stderr=log, env=environment)
 
 
+def environment_of(
+    cloud: dict[str, str],
+    access: SchemaAccess,
+    authority: DevelopmentAuthority,
+    valkey: ValkeyServer,
+    temporal: TemporalServer,
+    place: Path,
+) -> dict[str, str]:
+    """All but where it listens."""
+    return {
+        **os.environ,
+        **cloud,
+        "HEADRACE_STACK": "test",
+        "HEADRACE_PROFILE": "demo",
+        "HEADRACE_DATABASE_URL": access.url,
+        "HEADRACE_DATABASE_SCHEMA": access.schema,
+        "HEADRACE_REDIS_URL": valkey.url,
+        "HEADRACE_TEMPORAL_ADDRESS": temporal.address,
+        "HEADRACE_TEMPORAL_NAMESPACE": temporal.namespace,
+        "HEADRACE_TLS_DIR": str(authority.service("provisioner")),
+        "HEADRACE_CA_CERT_FILE": str(authority.files.certificate),
+        "HEADRACE_CA_KEY_FILE": str(authority.files.key),
+        "HEADRACE_PROVISIONER_DIR": str(place / "provisioner"),
+        "PULUMI_ROOT": str(ROOT / ".tools"),
+        "PULUMI_BACKEND_URL": f"file://{place}/state",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+    }
+
+
 async def answers(client: ProvisionerClient, process: "subprocess.Popen[bytes]") -> tuple[int, int]:
     async with asyncio.timeout(READY_S_MAX):
         while True:
@@ -55,25 +84,10 @@ async def test_it_starts_answers_and_leaves(
     log = (tmp_path / "log").open("wb")
     process = launched(
         {
-            **os.environ,
-            **cloud_environment,
-            "HEADRACE_STACK": "test",
-            "HEADRACE_PROFILE": "demo",
-            "HEADRACE_DATABASE_URL": access.url,
-            "HEADRACE_DATABASE_SCHEMA": access.schema,
-            "HEADRACE_REDIS_URL": empty_valkey.url,
-            "HEADRACE_TEMPORAL_ADDRESS": temporal.address,
-            "HEADRACE_TEMPORAL_NAMESPACE": temporal.namespace,
-            "HEADRACE_TLS_DIR": str(authority.service("provisioner")),
+            **environment_of(cloud_environment, access, authority, empty_valkey, temporal, tmp_path),
             "HEADRACE_LISTEN": listen,
             "HEADRACE_JOIN_LISTEN": join,
             "HEADRACE_METRICS_LISTEN": metrics,
-            "HEADRACE_CA_CERT_FILE": str(authority.files.certificate),
-            "HEADRACE_CA_KEY_FILE": str(authority.files.key),
-            "HEADRACE_PROVISIONER_DIR": str(tmp_path / "provisioner"),
-            "PULUMI_ROOT": str(ROOT / ".tools"),
-            "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
         },
         log,
     )
