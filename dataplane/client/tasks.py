@@ -111,13 +111,14 @@ class AsyncGroupClient:
 
     async def _attempt(self, call: Call, attempt: Attempt, request: Any) -> Any:
         """The answer; None when it was refused."""
+        patience = asyncio.timeout(attempt.patience_s)
         try:
             for channel in self._connections.due():
                 task = asyncio.create_task(channel.close(CLOSE_S_MAX))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
             method = self._connections.transform_batch(attempt.endpoint.address)
-            async with asyncio.timeout(attempt.patience_s) as patience:
+            async with patience:
                 answer = await method(request, timeout=attempt.timeout_s)
         except grpc.aio.AioRpcError as e:
             call.refused(attempt, refusal_of(e), time.monotonic())
