@@ -49,6 +49,10 @@ class Transforming:
         except grpc.RpcError as e:
             return self._failed_call(e, len(events))
         took_s = time.monotonic() - began
+        if len(answer.results) != len(events):  # its process runs users' code: it may say anything
+            self._measures.transformed(0.0, 0, len(events))
+            text = f"{len(answer.results)} results for {len(events)} events"
+            return [Failed(True, "WrongAnswer", text)] * len(events)
         outcomes = [outcome_of(event, result) for event, result in zip(events, answer.results, strict=True)]
         errors = sum(isinstance(o, Failed) for o in outcomes)
         self._measures.transformed(took_s / len(events), len(events), errors)
