@@ -1,6 +1,6 @@
 """The data plane's numbers, each beside its baseline in the same run: stages, users' code, calls, the edge.
 
-`make bench-dataplane`; about four minutes. `BENCH_ONLY=loops,calls,payloads,neighbour,edge,chain` runs some of it.
+`make bench-dataplane`; about four minutes. `BENCH_ONLY=loops,calls,payloads,neighbour,edge,chain` runs some of it, and keeps nothing.
 """
 
 import os
@@ -53,7 +53,7 @@ def main() -> None:
                     found, more = part()
                     rows += found
                     notes |= more
-    write("dataplane", rows, notes)
+    write("dataplane", rows, notes, keep=not only)
 
 
 if __name__ == "__main__":

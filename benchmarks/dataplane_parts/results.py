@@ -58,8 +58,8 @@ def line_fit(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, fl
     return intercept, slope, 1.0 - missed / spread_y if n and spread_y else 0.0
 
 
-def write(name: str, rows: Sequence[Row], notes: dict[str, object]) -> None:
-    """For machines into `benchmarks/results/`, for people to standard output."""
+def write(name: str, rows: Sequence[Row], notes: dict[str, object], *, keep: bool) -> None:
+    """For people to standard output; for machines into `benchmarks/results/`, unless it was only a part of it."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -72,7 +72,8 @@ def write(name: str, rows: Sequence[Row], notes: dict[str, object]) -> None:
         **notes,
         "rows": [asdict(r) | {"ratio": r.ratio and round(r.ratio, 3), "met": r.met} for r in rows],
     }
-    place.write_text(json.dumps(document, indent=2) + "\n")
+    if keep:
+        place.write_text(json.dumps(document, indent=2) + "\n")
     print(f"{'':52}{'value':>12} {'unit':8}{'baseline':>12}{'ratio':>8}{'goal':>10}  met")
     for r in rows:
         base = f"{r.baseline_value:.4g}" if r.baseline_value is not None else ""
