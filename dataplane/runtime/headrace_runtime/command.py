@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 from headrace_runtime import __version__
 from headrace_runtime.checking import check
+from headrace_runtime.memory import keep_memory
 from headrace_runtime.rating_command import rate
 from headrace_runtime.server import Listen, TransformServer
 from headrace_runtime.worker_process import LoadError
@@ -119,6 +120,7 @@ def _rate(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    keep_memory()
     listen = Listen(options.socket, options.tcp)
     server = TransformServer(options.code.absolute(), listen, options.workers, options.calls)
     stopping = threading.Event()

@@ -25,6 +25,7 @@ from headrace_runtime.failures import Failure, failure_of
 from headrace_runtime.frames import Closed, pack_results, receive, send
 from headrace_runtime.loading import CodeError, load, told
 from headrace_runtime.measuring import call_ends_at, recorder
+from headrace_runtime.memory import keep_memory
 
 FLUSH_S = 0.02
 FLUSH_RESULTS_MAX = 500
@@ -51,6 +52,7 @@ def main() -> None:
     folder, socket_fd, index_fd = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     connection = socket.socket(fileno=socket_fd)
     shared = mmap.mmap(index_fd, INDEX_BYTES)
+    keep_memory()
     os.dup2(2, 1)  # what users print goes to the log
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     with asyncio.Runner() as runner:
