@@ -143,7 +143,7 @@ class Front:
     endpoint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        command = [sys.executable, "-m", "localcloud.aws", "--port", "0", "--machines", "process"]
+        command = [sys.executable, "-m", "localcloud.aws", "--port", "0", "--machines", "process", "--iam", "roles"]
         self.process = subprocess.Popen(
             [*command, "--state", str(self.directory / "aws.state")], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
@@ -200,6 +200,21 @@ def put_object(front: Front, key: str, body: bytes) -> dict[str, Any]:
     return {"url": f"s3://bundles/{key}", "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
 
 
+def node_policy(user_data: Mapping[str, Any], fleet: str) -> dict[str, Any]:
+    """What the Provisioner lets a machine do, with this fleet's names; nothing else is allowed to its agent here."""
+    token = str(user_data["control"]["join_token_ref"]).lstrip("/")
+    hooks = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+    own = f"arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/default-{fleet}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::bundles/*"]},
+            {"Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": [f"arn:aws:ssm:*:*:parameter/{token}"]},
+            {"Effect": "Allow", "Action": hooks, "Resource": [own]},
+        ],
+    }
+
+
 def launch(front: Front, user_data: Mapping[str, Any], nodes: int) -> str:
     """A fleet with hooks and a role, as the Provisioner makes it; its ASG's name."""
     import base64
@@ -211,6 +226,7 @@ def launch(front: Front, user_data: Mapping[str, Any], nodes: int) -> str:
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]
     }
     iam.create_role(RoleName=fleet, AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(RoleName=fleet, PolicyName="node", PolicyDocument=json.dumps(node_policy(user_data, fleet)))
     iam.create_instance_profile(InstanceProfileName=fleet)
     iam.add_role_to_instance_profile(InstanceProfileName=fleet, RoleName=fleet)
     ec2.create_launch_template(
