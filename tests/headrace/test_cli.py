@@ -159,3 +159,12 @@ def test_a_queued_deployment_changes_what_is_declared(command: Command, tmp_path
     assert "variables.A" in changed.stdout, "what the folder declares differs from what was deployed"
     audit = document(command("get", "audit", "-o", "json").stdout)
     assert (audit[0]["action"], audit[0]["reason"], audit[0]["via"]) == ("deploy", "better", "cli")
+
+
+def test_dead_letters_are_asked_of_the_provisioner_and_say_when_it_is_away(command: Command) -> None:
+    for words in (("list",), ("show", "3"), ("redrive",)):
+        verb, *rest = words
+        result = command("dead-letters", verb, "departures", "transform", *rest)
+        assert result.exit_code == 5, result.output
+    wrong = command("dead-letters", "redrive", "departures", "transform", "--rate", "0")
+    assert wrong.exit_code == 2

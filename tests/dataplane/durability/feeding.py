@@ -57,12 +57,12 @@ class Feed:
 
     def _send(self, which: int) -> None:
         post = _Connection(self._edges, which)
-        while not self._stopping.is_set():
+        start = 0
+        while not self._stopping.is_set() and start < self._count:
             with self._lock:
                 start = next(self._next)
-            if start >= self._count:
-                return
             self._send_batch(post, range(start, min(start + BATCH, self._count)))
+        post.close()
 
     def _send_batch(self, post: Callable[[bytes], list[dict[str, str]]], numbers: range) -> None:
         waiting = [event(n) for n in numbers]
@@ -97,11 +97,15 @@ class _Connection:
             answer = self._open.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException):
-            self._open.close()
-            self._open = None
+            self.close()
             self._which += 1
             return []
         if answer.status != 200:
             return []
         results: list[dict[str, str]] = json.loads(text)["results"]
         return results
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
