@@ -21,6 +21,7 @@ from shared.domain.activity import ActivityKind
 from workflows import stubs
 from workflows.admitted import Admitted, begin_input
 from workflows.board import Board
+from workflows.undo import shielded
 
 ADMISSION_WAIT_S_MAX = 1800.0
 FIRST_GENERATION = 1
@@ -58,7 +59,7 @@ class ProvisionPipeline:
         result = await admitted.run(lambda: self._register(admitted, creates=creates), wait_s_max=ADMISSION_WAIT_S_MAX)
         if result.outcome != "done" or not self._ramps:
             return result
-        return await self._hand_to_ramp(result)
+        return await shielded(self._hand_to_ramp(result))  # registered: a cancel now would leave it without a ramp
 
     async def _register(self, admitted: Admitted, *, creates: bool) -> OperationResult:
         spec = self._wanted.spec
