@@ -78,7 +78,7 @@ class Activity:
         if self._unstarted is not None:
             self._unstarted.cancel()
         host, activities = polling
-        attempt = self.attempt = Attempt(self, activities)
+        attempt = self.attempt = Attempt(self, host, activities)
         limit_s = seconds(self.asked.start_to_close_timeout) or seconds(self.asked.schedule_to_close_timeout)
         self._limits = [server.later(limit_s, self._timed_out, attempt, TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE)]
         self._watch_heartbeat(attempt)
@@ -139,10 +139,7 @@ class Activity:
 
     def _overdue(self) -> None:
         if not self.closed:
-            failure = failures.timed_out(TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, self.details)
-            if self.last_failure is not None:
-                failure.cause.CopyFrom(self.last_failure)
-            self._fail(failure, "ACTIVITY_TASK_TIMED_OUT", RetryState.RETRY_STATE_TIMEOUT)
+            self._fail(failures.out_of_time(), "ACTIVITY_TASK_TIMED_OUT", RetryState.RETRY_STATE_TIMEOUT)
 
     def cancel(self, event_id: int) -> None:
         """The workflow asked for it; at once when no attempt runs."""
@@ -160,7 +157,7 @@ class Activity:
             self._dispatch(wait_s)
             return
         if state == RetryState.RETRY_STATE_TIMEOUT and kind == "ACTIVITY_TASK_TIMED_OUT":
-            failure = failures.out_of_time(failure)
+            failure = failures.out_of_time()
         self._fail(failure, kind, state)
 
     def _may_retry(self, failure: Failure) -> tuple[RetryState.ValueType, float]:
@@ -191,6 +188,8 @@ class Activity:
     def _fail(self, failure: Failure, kind: str, state: RetryState.ValueType) -> None:
         said = "Activity task timed out" if kind == "ACTIVITY_TASK_TIMED_OUT" else "Activity task failed"
         started = self.attempt is not None
+        if kind == "ACTIVITY_TASK_TIMED_OUT" and self.last_failure is not None:
+            failure.cause.CopyFrom(self.last_failure)
 
         def write(history: History) -> WorkflowActivationJob | None:
             ids = self._started(history) if started else {"scheduled_event_id": self.scheduled_id}

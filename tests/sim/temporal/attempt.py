@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from shared.domain.errors import HeadraceError
 from shared.temporal.errors import to_application_error
+from tests.sim.temporal.conditions import Host
 
 if TYPE_CHECKING:
     from tests.sim.temporal.activities import Activity
@@ -31,7 +32,8 @@ THROTTLE_S = 30.0  # where no timeout is set
 class Attempt:
     """It knows whether it was asked to cancel; a repeated attempt is another object."""
 
-    def __init__(self, of: "Activity", functions: Mapping[str, _Definition]) -> None:
+    def __init__(self, of: "Activity", host: Host, functions: Mapping[str, _Definition]) -> None:
+        self._host = host
         self.activity, self.number = of, of.attempts
         self._defn = functions[of.asked.activity_type]
         self._details_before = of.details
@@ -44,7 +46,7 @@ class Attempt:
     async def run(self) -> None:
         """In its process; the report travels like any message, and may be lost."""
         server = self.activity.run.server
-        self._task = asyncio.current_task()
+        self._task, life = asyncio.current_task(), self._host.life
         report: tuple[Any, ...]
         try:
             report = (self.activity.completed, self, await self._call())
@@ -55,6 +57,8 @@ class Attempt:
             mapped = to_application_error(error) if isinstance(error, HeadraceError) else error
             report = (self.activity.failed, self, self._failure(mapped))
         self._task = None
+        if self._host.life is not life:
+            return  # the process died meanwhile
         if server.conditions.loses():
             server.reach("activity answer lost")
             return

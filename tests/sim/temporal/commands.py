@@ -1,5 +1,6 @@
 """What the server does with each command of a completed workflow task. One it does not know stops the simulation."""
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ from tests.sim.temporal.history import History
 
 if TYPE_CHECKING:
     from tests.sim.temporal.run import Run
+
+
+CHANGES = "TemporalChangeVersion"  # the search attribute that names the patches of a run
 
 
 class NotSimulated(AssertionError):
@@ -126,7 +130,8 @@ def _cancel_child(run: "Run", asked: Any, completed: int) -> None:
 
 def _cancel_external(run: "Run", asked: Any, completed: int) -> None:
     execution = asked.workflow_execution
-    _ask_cancel(run, execution.workflow_id, execution.run_id, asked.reason, completed, seq=asked.seq)
+    reason = f"Cancel requested by workflow with run id {run.run_id} with reason: {asked.reason}"
+    _ask_cancel(run, execution.workflow_id, execution.run_id, reason, completed, seq=asked.seq)
 
 
 def _ask_cancel(
@@ -233,6 +238,15 @@ def _patch(run: "Run", asked: Any, completed: int) -> None:
         marker_name="core_patch",
         details={"patch-data": Payloads(payloads=[data])},
         workflow_task_completed_event_id=completed,
+    )
+    known = run.attributes.indexed_fields[CHANGES]
+    before = json.loads(known.data) if known.data else []
+    known.metadata["encoding"], known.metadata["type"] = b"json/plain", b"KeywordList"
+    known.data = json.dumps([*before, f"{asked.patch_id}"]).encode()
+    run.history.add(
+        "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES",
+        workflow_task_completed_event_id=completed,
+        search_attributes={"indexed_fields": {CHANGES: known}},
     )
 
 

@@ -24,7 +24,7 @@ class Host(Protocol):
 
 
 class Service:
-    """A process that is always up."""
+    """A process that is up unless it is told to crash."""
 
     def __init__(self) -> None:
         self.up = True
@@ -36,6 +36,15 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def crash(self) -> None:
+        """Gone with all it was doing; `start` begins a new life."""
+        self.up, self.life = False, None
+        for task in list(self._tasks):
+            task.cancel()
+
+    def start(self) -> None:
+        self.up, self.life = True, object()
 
 
 @dataclass

@@ -20,12 +20,11 @@ def timed_out(kind: TimeoutType.ValueType, details: Payloads | None = None) -> F
     return failure
 
 
-def out_of_time(last: Failure) -> Failure:
-    """No further attempt fits into schedule-to-close."""
+def out_of_time() -> Failure:
+    """Schedule-to-close is over, or no further attempt fits into it."""
     failure = Failure(
         message="Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying",
         source="Server",
-        cause=last,
     )
     failure.timeout_failure_info.timeout_type = TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE
     return failure

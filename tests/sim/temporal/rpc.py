@@ -27,6 +27,7 @@ from tests.sim.temporal.updates import Update
 Answer = TypeVar("Answer", bound=Message)
 LONG_POLL_S = 20.0
 POLL_AGAIN_S = 0.5
+TERMINATED = "terminated by user via frontend"  # where no reason is given
 STAGE = UpdateWorkflowExecutionLifecycleStage
 
 
@@ -134,7 +135,7 @@ class SimService(ServiceClient):
         return api.RequestCancelWorkflowExecutionResponse()
 
     async def terminate_workflow_execution(self, req: api.TerminateWorkflowExecutionRequest) -> Message:
-        self._open(req.workflow_execution).terminate(req.reason)
+        self._open(req.workflow_execution).terminate(req.reason or TERMINATED)
         return api.TerminateWorkflowExecutionResponse()
 
     def _found(self, execution: Any) -> Run:
@@ -189,7 +190,7 @@ class SimService(ServiceClient):
 
     async def query_workflow(self, req: api.QueryWorkflowRequest) -> Message:
         run = self._found(req.execution)
-        while run.task is not None or (host := self._server.worker(run.queue)) is None:  # noqa: ASYNC110  nobody tells
+        while not run.recorded or run.task or (host := self._server.worker(run.queue)) is None:  # noqa: ASYNC110  nobody tells
             await asyncio.sleep(POLL_AGAIN_S)
         asked = QueryWorkflow(
             query_id="query",

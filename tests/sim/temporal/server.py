@@ -313,8 +313,9 @@ class SimTemporal:
 
         def write(history: History) -> WorkflowActivationJob:
             more = {"external_workflow_execution": by} if by is not None else {}
-            history.add("WORKFLOW_EXECUTION_SIGNALED", signal_name=name, input={"payloads": given}, **more)
-            return WorkflowActivationJob(signal_workflow=SignalWorkflow(signal_name=name, input=given))
+            event = history.add("WORKFLOW_EXECUTION_SIGNALED", signal_name=name, input={"payloads": given}, **more)
+            told = SignalWorkflow(signal_name=name, input=given, originating_event_id=event)
+            return WorkflowActivationJob(signal_workflow=told)
 
         run.happen(write)
 

@@ -127,7 +127,10 @@ class Interpreter:
         """A rejected update leaves nothing behind, so on replay it has never been."""
         rejected = {
             c.update_response.protocol_instance_id for c in commanded if c.update_response.HasField("rejected")
-        } - {c.update_response.protocol_instance_id for c in commanded if c.update_response.HasField("accepted")}
+        } & {j.do_update.id for j in activation.jobs if j.HasField("do_update")}
+        rejected -= {
+            c.update_response.protocol_instance_id for c in commanded if c.update_response.HasField("accepted")
+        }
         kept = WorkflowActivation()
         kept.CopyFrom(activation)
         kept.is_replaying = True
