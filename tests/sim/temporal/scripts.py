@@ -353,7 +353,7 @@ def events(history: list[HistoryEvent]) -> list[str]:
             attributes = getattr(event, event.WhichOneof("attributes") or "")
             began = getattr(attributes, "started_event_id", 0) if kind.startswith("ACTIVITY_TASK_") else 0
             attempt = f" attempt {attempts[began]}" if began else ""
-            lines.append(f"{kind} {told(attributes)}{attempt}")
+            lines.append(f"{kind} {told(attributes)}{attempt}".strip())
     return lines
 
 
@@ -382,7 +382,7 @@ def told(attributes: Any) -> str:
                 parts.append(",".join(sorted(k for k in value.indexed_fields if k.startswith("Headrace"))))
             case _:
                 pass
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
 
 
 def of_failure(failure: Failure) -> str:
