@@ -56,7 +56,8 @@ class AwsFront(StackProcess):
     def launch(self) -> Launch:
         """The front itself."""
         place = ("--port", str(self.port), "--machines", "process", "--state", str(self._directory / "state"))
-        return Launch((sys.executable, "-m", "localcloud.aws", *place), base_environment(), directory=self._directory)
+        rights = ("--iam", "roles")  # nodes can do what their policies say, and nothing else
+        return Launch((sys.executable, "-m", "localcloud.aws", *place, *rights), base_environment(), directory=self._directory)
 
     def is_ready(self) -> bool:
         """Whether it says that it is."""

@@ -40,9 +40,11 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @contextmanager
 def client_of(nodes: Cluster, name: str = "client", zone: str = "") -> Iterator[GroupClient]:
     client = GroupClient(nodes.settings(name, zone))
-    wait_until(lambda: client.generation > 0, "routes")
-    yield client
-    client.close()
+    try:
+        wait_until(lambda: client.generation > 0, "routes")
+        yield client
+    finally:
+        client.close()
 
 
 def nodes_of(results: Sequence[Any]) -> list[str]:

@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -21,6 +20,17 @@ Plant = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
+def planted(owner: Any, name: str, bug: Any) -> Iterator[None]:
+    """`bug` in the place of the attribute, which comes back in the end."""
+    shipped = getattr(owner, name)
+    setattr(owner, name, bug)
+    try:
+        yield
+    finally:
+        setattr(owner, name, shipped)
+
+
+@contextmanager
 def undo_after() -> Iterator[None]:
     """What undoes a step is pushed once the next one begins: the last step is never undone."""
 
@@ -30,7 +40,7 @@ def undo_after() -> Iterator[None]:
             if late is not None:
                 super().push(*late)
 
-    with patch.object(admitted, "UndoStack", Late):
+    with planted(admitted, "UndoStack", Late):
         yield
 
 
@@ -38,7 +48,7 @@ def undo_after() -> Iterator[None]:
 def cancel_missed() -> Iterator[None]:
     """A cancelled activity raises ActivityError, which the clause does not name."""
     missed = (asyncio.CancelledError, ApplicationError)
-    with patch.object(admitted, "UNDOABLE", missed), patch.object(deploy_group, "UNDOABLE", missed):
+    with planted(admitted, "UNDOABLE", missed), planted(deploy_group, "UNDOABLE", missed):
         yield
 
 
@@ -50,11 +60,11 @@ def cancel_in_undo() -> Iterator[None]:
         return await work
 
     with (
-        patch.object(admitted, "shielded", exposed),
-        patch.object(lease, "shielded", exposed),
-        patch.object(deploy_group, "shielded", exposed),
-        patch.object(roll_back, "shielded", exposed),
-        patch.object(scale_group, "shielded", exposed),
+        planted(admitted, "shielded", exposed),
+        planted(lease, "shielded", exposed),
+        planted(deploy_group, "shielded", exposed),
+        planted(roll_back, "shielded", exposed),
+        planted(scale_group, "shielded", exposed),
     ):
         yield
 
@@ -69,7 +79,7 @@ def state_outside_history() -> Iterator[None]:
             await workflow.sleep(0.01)
         return await ask(self, given, wait_s=wait_s)
 
-    with patch.object(stubs.Stub, "__call__", forgetful):
+    with planted(stubs.Stub, "__call__", forgetful):
         yield
 
 
@@ -80,14 +90,14 @@ def never_ends() -> Iterator[None]:
     async def silent(self: LeaseKeeper, *_: Any, **__: Any) -> None:
         self._let_go()
 
-    with patch.object(LeaseKeeper, "end", silent):
+    with planted(LeaseKeeper, "end", silent):
         yield
 
 
 @contextmanager
 def dropped_undo() -> Iterator[None]:
     """Nothing is ever pushed."""
-    with patch.object(UndoStack, "push", lambda *_: None):
+    with planted(UndoStack, "push", lambda *_: None):
         yield
 
 
@@ -98,14 +108,14 @@ def plain_exception() -> Iterator[None]:
     async def raising(self: Any, failure: BaseException) -> Any:
         raise ValueError(str(failure))
 
-    with patch.object(admitted.Admitted, "_undone", raising):
+    with planted(admitted.Admitted, "_undone", raising):
         yield
 
 
 @contextmanager
 def rollback_forgets_lease() -> Iterator[None]:
     """A rollback that takes nothing over ends nothing of the deployment's."""
-    with patch.object(LeaseKeeper, "hand_over", lambda _: None):
+    with planted(LeaseKeeper, "hand_over", lambda _: None):
         yield
 
 
