@@ -57,7 +57,9 @@ class AwsFront(StackProcess):
         """The front itself."""
         place = ("--port", str(self.port), "--machines", "process", "--state", str(self._directory / "state"))
         rights = ("--iam", "roles")  # nodes can do what their policies say, and nothing else
-        return Launch((sys.executable, "-m", "localcloud.aws", *place, *rights), base_environment(), directory=self._directory)
+        return Launch(
+            (sys.executable, "-m", "localcloud.aws", *place, *rights), base_environment(), directory=self._directory
+        )
 
     def is_ready(self) -> bool:
         """Whether it says that it is."""
