@@ -212,7 +212,8 @@ def test_a_set_up_that_cannot_succeed_yet_is_tried_again_and_the_tear_down_runs_
     with served(SETTING_UP) as server:
         wait_ready(server)
         assert server.call([{}]) == [[{"tries": 3}]]
-    assert (server.folder / "code" / "left").read_text() == "done"
+        server.end()
+        assert (server.folder / "code" / "left").read_text() == "done"
 
 
 def test_two_callers_at_once_get_their_own_answers(server: Served) -> None:

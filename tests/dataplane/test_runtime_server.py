@@ -52,8 +52,15 @@ Call = Callable[..., list[Any]]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[tuple[pb_grpc.TransformServiceStub, int]]:
-    folder = Path(tempfile.mkdtemp(prefix="hr"))
+def short_folder() -> Iterator[Path]:
+    """A Unix socket's path has 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="hr") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def server(short_folder: Path) -> Iterator[tuple[pb_grpc.TransformServiceStub, int]]:
+    folder = short_folder
     (folder / "code").mkdir()
     (folder / "code" / "users.py").write_text(CODE)
     socket = folder / "t.sock"
@@ -140,8 +147,9 @@ def test_an_unknown_function_names_those_there_are(server: tuple[pb_grpc.Transfo
     assert "all-of-them, one" in failure.value.details()
 
 
-def test_users_code_is_in_another_process_that_ends_with_the_server() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="hr"))
+def test_users_code_is_in_another_process_that_ends_with_the_server(short_folder: Path) -> None:
+    folder = short_folder / "alone"
+    folder.mkdir()
     (folder / "users.py").write_text(CODE)
     command = [sys.executable, "-m", "headrace_runtime", "serve", "--code", str(folder), "--socket", f"{folder}/s"]
     process = subprocess.Popen(command)

@@ -27,7 +27,11 @@ class Liar(pb_grpc.TransformServiceServicer):
 
 @pytest.fixture
 def socket() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="hr")) / "s"
+    with tempfile.TemporaryDirectory(prefix="hr") as folder:
+        yield from _lying(Path(folder) / "s")
+
+
+def _lying(path: Path) -> Iterator[Path]:
     server = grpc.server(futures.ThreadPoolExecutor(2))
     pb_grpc.add_TransformServiceServicer_to_server(Liar(), server)
     server.add_insecure_port(f"unix:{path}")

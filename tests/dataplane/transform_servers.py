@@ -39,11 +39,21 @@ class Served:
             for r in answer.results
         ]
 
+    def end(self) -> None:
+        """As its starter would: by closing its standard input."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(20)
+
 
 @contextmanager
 def served(code: str, *options: str) -> Iterator[Served]:
     """Ends with its standard input, with exit code 0."""
-    folder = Path(tempfile.mkdtemp(prefix="hr"))
+    with tempfile.TemporaryDirectory(prefix="hr") as folder:  # short: a Unix socket's path has 107 characters
+        yield from _served_in(Path(folder), code, options)
+
+
+def _served_in(folder: Path, code: str, options: Sequence[str]) -> Iterator[Served]:
     (folder / "code").mkdir()
     (folder / "code" / "users.py").write_text(code)
     socket = folder / "t.sock"

@@ -1,4 +1,4 @@
-"""The simulator in `make test`: seeds nobody has seen, every plan that ever broke something, and what they must reach."""
+"""The simulator in `make test`: some seeds, every plan that ever broke something, and what they must reach."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.sim.invariants.base import Invariant, Violated, Watch
-from tests.sim.many import first_seed, many
+from tests.sim.many import many
 from tests.sim.mutants.plant import mutants
 from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
 from tests.sim.seeds import plan_of
 
-SEEDS = 24
+FIRST, SEEDS = 1, 48  # the same ones each time: `make sim` is where new ones are looked for
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 ALWAYS_REACHED = (
     "crash observer-1",
@@ -24,9 +24,8 @@ ALWAYS_REACHED = (
 
 
 @pytest.mark.timeout(300)
-def test_new_seeds_hold() -> None:
-    first = first_seed()
-    briefs = list(many(first, SEEDS, workers=2))
+def test_seeds_hold() -> None:
+    briefs = list(many(FIRST, SEEDS, workers=2))
     red = [f"{b.what}\n  make sim SEED={b.seed}" for b in briefs if b.broke]
     assert not red, "\n".join(red)
     reached: Counter[str] = Counter()

@@ -23,6 +23,10 @@ class SimClock:
         self._base_s, self._base_true_s = self.monotonic(), self._true_s()
         self._rate = rate
 
+    def correct(self) -> None:
+        """The wall clock is right again, as time servers make it; monotonic time keeps what it has lost or gained."""
+        self.offset_s = self._true_s() - self.monotonic()
+
     def now(self) -> datetime:
         """Wall time of this process."""
         return datetime.fromtimestamp(EPOCH_S + self.monotonic() + self.offset_s, UTC)

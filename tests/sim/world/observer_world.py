@@ -242,8 +242,8 @@ class ObserverWorld:
         clock.drift(rate)
 
         def right() -> None:
-            clock.offset_s -= float(event["step_s"])
             clock.drift(1.0)
+            clock.correct()
 
         self._for(event, right)
 
