@@ -100,3 +100,10 @@ async def test_it_replays_with_the_cache_off(replaying: Theatre) -> None:
     handle = await replaying.start(World(), "ApplyObjects", PLAN)
     assert (await handle.result()).outcome == "done"
     await replaying.replay(handle)
+
+
+async def test_every_activity_done_twice_applies_the_same(theatre: Theatre) -> None:
+    once, twice = World(), World(twice=True)
+    first = await theatre.run(once, "ApplyObjects", PLAN)
+    second = await theatre.run(twice, "ApplyObjects", PLAN)
+    assert (second.outcome, twice.fleets, twice.problems) == (first.outcome, once.fleets, [])
