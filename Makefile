@@ -33,9 +33,7 @@ format:  ## format the code and repair what the linter can
 	$(BIN)/ruff format --quiet $(CODE)
 
 test: check  ## the whole test command: all checks, every test two files at a time, then the demo alone
-	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart=0
-	$(BIN)/pytest -m demo -o faulthandler_timeout=700 tests/system
-	@echo "not run here: tests/workflows/test_faults.py, every step failed and cancelled on the real server, some seven minutes: make test-faults"
+	@$(BIN)/python -m tools.test
 
 test-faults: setup  ## every workflow with every step failed once, cancelled and repeated, on the real server: some seven minutes
 	$(BIN)/pytest -n 2 -o addopts="-ra --strict-markers --import-mode=importlib -p tests.loopback_only" tests/workflows/test_faults.py

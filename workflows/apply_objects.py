@@ -45,6 +45,15 @@ class ApplyObjects:
     @workflow.run
     async def run(self, apply: ApplyInput) -> OperationResult:
         """Environments, groups, deployments, pipelines, destroys."""
+        try:
+            await self._carry_out(apply)
+        except asyncio.CancelledError:
+            for waiting in [p.object for p in self._progress.values() if p.state == "waiting"]:
+                self._set(waiting, "cancelled", "the plan was cancelled before this was begun")
+            raise
+        return self._result()
+
+    async def _carry_out(self, apply: ApplyInput) -> None:
         await _all(
             self._child("BuildEnvironment", queues.environment_id(e.spec.name), f"environment/{e.spec.name}", e)
             for e in apply.environments
@@ -80,7 +89,6 @@ class ApplyObjects:
             for p in apply.pipelines
         )
         await self._destroy(apply.destroys)
-        return self._result()
 
     async def _destroy(self, destroys: Sequence[DestroyInput]) -> None:
         for kind in DESTROY_ORDER:

@@ -46,7 +46,7 @@ class Account:
             return 0
         ended: set[int] = set()
         for _ in range(ROUNDS_MAX):
-            found = list(self._processes())
+            found = self.processes()
             for sig in (signal.SIGSTOP, signal.SIGKILL):  # first none of them can start another
                 for pid in found:
                     try:
@@ -57,6 +57,10 @@ class Account:
             if not found:
                 break
         return len(ended)
+
+    def processes(self) -> list[int]:
+        """Every process of this user, wherever it hangs in the tree; none when it is the agent's own user."""
+        return [] if self.uid is None else [*self._processes()]
 
     def release(self) -> None:
         """Give the number back."""

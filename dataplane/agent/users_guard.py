@@ -5,10 +5,11 @@ Each process has the kernel's limits too; these are for the sum, which the kerne
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataplane.agent.process_metrics import PAGE_BYTES, family
+from dataplane.agent.process_metrics import PAGE_BYTES
 
 MEMORY_SHARE = 0.7  # of the machine's
 SCRATCH_BYTES = 2 * 1024**3
@@ -43,9 +44,8 @@ class Guard:
         self._scratch = scratch
         self._scratch_at = 0.0
 
-    def look(self, pid: int) -> str:
-        """Why the processes below `pid` must end; empty when they need not."""
-        pids = family(pid)
+    def look(self, pids: Sequence[int]) -> str:
+        """Why these processes must end; empty when they need not."""
         if len(pids) > self._allowed.processes:
             return f"users' code runs {len(pids)} processes, it may have {self._allowed.processes}"
         used = memory_of(pids)
@@ -67,7 +67,7 @@ class Guard:
         return ""
 
 
-def memory_of(pids: list[int]) -> int:
+def memory_of(pids: Sequence[int]) -> int:
     """What they keep to themselves, and the largest of what they may share, in bytes."""
     own, shared = 0, [0]
     for pid in pids:

@@ -29,6 +29,7 @@ from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
 from dataplane.agent import users_boot
 from dataplane.agent.bundle import Unpacked
 from dataplane.agent.machine import USERS_PORTS
+from dataplane.agent.process_metrics import family
 from dataplane.agent.users_account import Account
 from dataplane.agent.users_guard import Allowed, Guard
 from dataplane.agent.users_output import UsersOutput
@@ -121,7 +122,8 @@ class UsersProcess:
         """Start it when it does not run and its back-off is over; called every second or so."""
         why = ""
         if self.pid is not None:
-            why = self._guard.look(self.pid) or self._silence()
+            everything = self._account.processes() or family(self.pid)  # a child that left its parent counts too
+            why = self._guard.look(everything) or self._silence()
             if not why:
                 return
             self._end_at_once()

@@ -73,6 +73,15 @@ def status(event):
         "oom": open("/proc/self/oom_score_adj").read().strip(), "scratch": os.environ["HOME"],
     }
 
+def leave():
+    os.setsid()
+    try:
+        parent = os.fork()
+    except OSError:
+        parent = 0  # no more of them
+    if parent:
+        os._exit(0)  # the child is nobody's now
+
 @transform
 def flood(event):
     kept = []
@@ -80,7 +89,7 @@ def flood(event):
         case "processes":
             while True:
                 if os.fork() == 0:
-                    if event.get("leave"): os.setsid()
+                    if event.get("leave"): leave()
                     time.sleep(1000)
         case "memory":
             while True:

@@ -80,20 +80,24 @@ async def test_nothing_is_destroyed_after_a_failure(theatre: Theatre) -> None:
 
 
 @pytest.mark.parametrize(
-    "during", ["provisioner.build_environment", "provisioner.add_fleet", "provisioner.register_pipeline"]
+    ("during", "begun"),
+    [("provisioner.build_environment", 1), ("provisioner.add_fleet", 2), ("provisioner.register_pipeline", 3)],
 )
-async def test_a_cancel_reaches_the_object_that_runs_and_what_it_began_is_undone(real: Theatre, during: str) -> None:
+async def test_a_cancel_reaches_the_object_that_runs_and_what_it_began_is_undone(
+    real: Theatre, during: str, begun: int
+) -> None:
     world = World(fault=Fault(during, 1, "cancel"))
     handle = await real.start(world, "ApplyObjects", PLAN)
     with pytest.raises(WorkflowFailureError) as ended:
         await handle.result()
     assert isinstance(ended.value.cause, CancelledError)
     told = await handle.query("progress", result_type=list[ObjectProgress])
-    shown = {p.object: p.state for p in told}
-    assert "cancelled" in shown.values(), told
-    assert "running" not in shown.values(), told
+    shown = [p.state for p in told]
+    done = shown.count("done")  # the object that ran may have been done before it heard of the cancel
+    assert shown == ["done"] * done + ["cancelled"] * (len(NAMES) - done), told
+    assert begun <= done + 1 <= begun + 1, told
     assert world.open_leases == []
-    assert during != "provisioner.add_fleet" or world.fleets == {}
+    assert during != "provisioner.add_fleet" or done == begun or world.fleets == {}
 
 
 async def test_it_replays_with_the_cache_off(replaying: Theatre) -> None:

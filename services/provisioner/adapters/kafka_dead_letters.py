@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from prometheus_client import Counter
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from services.provisioner.domain.dead_letters import Letter, Shelf
 from shared.domain.errors import Conflict, HeadraceError, NotFound, Unavailable
@@ -56,7 +57,7 @@ class KafkaDeadLetters:
         consumer = Consumer(self._connection | settings)
         try:
             place = TopicPartition(topic, 0)
-            low, high = consumer.get_watermark_offsets(place, timeout=CALL_S_MAX)
+            low, high = _watermarks(consumer, place)
             start = max(low, high - READ_MAX)
             consumer.assign([TopicPartition(topic, 0, start)])
             return _shelf(_records(consumer) if high > start else [], complete=start == low)
@@ -110,6 +111,22 @@ class KafkaRedrive:
             self._producer.abort_transaction(CALL_S_MAX)
         except KafkaException as e:
             LOG.info("redrive not aborted", topic=self._dead, error=str(e))
+
+
+def _has_no_leader_yet(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    )
+
+
+@retry(
+    retry=retry_if_exception(_has_no_leader_yet), wait=wait_fixed(0.2), stop=stop_after_delay(CALL_S_MAX), reraise=True
+)
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Of a topic that was just made or moved: a partition has no leader for a moment."""
+    low, high = consumer.get_watermark_offsets(place, timeout=CALL_S_MAX)
+    return low, high
 
 
 def _records(consumer: Consumer) -> list[Message]:
