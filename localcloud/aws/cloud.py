@@ -70,8 +70,10 @@ class Cloud:
         def boot_s() -> float:
             return settings.boot.sample(chance)
 
-        self.compute = Ec2Compute(self.services, self.machines, addresses, self.faults, self.clock, boot_s)
-        self.direct = DirectMachines(self.services, self.compute, self.machines, addresses, self.clock, boot_s)
+        self.compute = Ec2Compute(self.services, self.machines, addresses, self.faults, self.clock, boot_s, self.state)
+        self.direct = DirectMachines(
+            self.services, self.compute, self.machines, addresses, self.clock, boot_s, self.state
+        )
         self.world = World(
             self.clock,
             self.compute,

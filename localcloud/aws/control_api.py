@@ -132,7 +132,7 @@ class ControlApi:
             self._cloud.direct.interrupt(instance_id, an_object(body or b"{}"))
             self._cloud.hurry()
         elif deed == REBALANCE:
-            self._cloud.compute.risky[instance_id] = self._cloud.clock.now()
+            self._cloud.compute.recommend(instance_id)
             self._cloud.machine_changed(instance_id)
         else:
             getattr(self._cloud.machines, deed)(instance_id)

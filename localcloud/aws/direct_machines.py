@@ -19,9 +19,11 @@ from localcloud.aws.errors import AwsError, ValidationError
 from localcloud.aws.machine_processes import ProcessMachines
 from localcloud.aws.machines import FIRST_OCTETS, Addresses, Machines
 from localcloud.aws.moto_services import MotoServices
+from localcloud.aws.state_file import StateFile
 
 NOTICE_S = 120.0
 NOTICE_S_MAX = 7200.0
+NOTICE_MARK = "interruption"
 CONSOLE_BYTES_MAX = 64 * 1024  # what GetConsoleOutput returns at most
 ENDED = frozenset({"terminated", "shutting-down", "stopped", "stopping"})
 
@@ -37,12 +39,14 @@ class DirectMachines:
         addresses: Addresses,
         clock: Clock,
         boot_s: Callable[[], float],
+        state: StateFile,
     ) -> None:
-        """`boot_s` gives each machine's boot time."""
+        """`boot_s` gives each machine's boot time; `state` keeps the interruptions that were announced."""
         self._services, self._compute, self._machines = services, compute, machines
         self._addresses, self._clock, self._boot_s = addresses, clock, boot_s
         self._boots: list[tuple[float, str]] = []
-        self._notices: dict[str, float] = {}  # instance id -> when EC2 takes it
+        self._state = state
+        self._notices: dict[str, float] = state.marks(NOTICE_MARK)  # instance id -> when EC2 takes it
         self._lock = threading.Lock()
 
     def adopt(self, content: bytes) -> bytes:
@@ -84,6 +88,7 @@ class DirectMachines:
             raise ValidationError(f"seconds must be 0 to {NOTICE_S_MAX:.0f}: {seconds}")
         with self._lock:
             self._notices[instance_id] = self._clock.now() + seconds
+            self._state.put_mark(NOTICE_MARK, instance_id, self._notices[instance_id])
 
     def taken_at(self, instance_id: str) -> float | None:
         """When EC2 takes a machine; None when it has not said so."""
@@ -105,6 +110,8 @@ class DirectMachines:
                 self._compute.boot(instance_id)
         for instance_id in taken:
             self._compute.end(instance_id)
+        if taken:
+            self._state.drop_marks(NOTICE_MARK, taken)  # only now: killed before, it is taken at the next start
         return taken
 
     def next_due(self) -> float | None:

@@ -19,9 +19,11 @@ from localcloud.aws.errors import AwsError, LaunchRefused, ValidationError
 from localcloud.aws.faults import Faults
 from localcloud.aws.machines import Addresses, Machines, Power
 from localcloud.aws.moto_services import AMI, MotoServices
+from localcloud.aws.state_file import StateFile
 
 RUNNING, PENDING, STOPPED = ("running", 16), ("pending", 0), ("stopped", 80)
 TERMINATED_KEPT_S = 3600.0
+REBALANCE_MARK = "rebalance-recommendation"
 FORM_OF_TEMPLATE = "You must use a valid fully-formed launch template."
 
 
@@ -36,12 +38,16 @@ class Ec2Compute:
         faults: Faults,
         clock: Clock,
         boot_s: Callable[[], float],
+        state: StateFile,
     ) -> None:
-        """`boot_s` gives each machine's boot time."""
+        """`boot_s` gives each machine's boot time; `state` keeps what EC2 has recommended."""
         self._services, self._machines, self._addresses = services, machines, addresses
         self._faults, self._clock, self._boot_s = faults, clock, boot_s
         self._balancing = Balancing(services)
-        self.risky: dict[str, float] = {}  # whose spot capacity EC2 may want back -> since when
+        self._state = state
+        self.risky: dict[str, float] = state.marks(
+            REBALANCE_MARK
+        )  # whose spot capacity EC2 may want back -> since when
         self._instances: dict[str, Any] = {}
         self._addresses.used.update(i.private_ip for i in self._all() if i.state != "terminated")
 
@@ -136,6 +142,11 @@ class Ec2Compute:
         """Whether there is a rebalance recommendation for it."""
         return instance_id in self.risky
 
+    def recommend(self, instance_id: str) -> None:
+        """Recommend that a machine is replaced, from now on."""
+        self.risky[instance_id] = self._clock.now()
+        self._state.put_mark(REBALANCE_MARK, instance_id, self.risky[instance_id])
+
     def stray(self, instance_id: str) -> Stray:
         """A running instance, with the template that its tags name."""
         with self._services.lock:
@@ -198,7 +209,8 @@ class Ec2Compute:
                 for instance in old:
                     reservation.instances.remove(instance)
                     self._instances.pop(instance.id, None)
-                    self.risky.pop(instance.id, None)
+                    if self.risky.pop(instance.id, None) is not None:
+                        self._state.drop_marks(REBALANCE_MARK, [instance.id])
                     self._ec2.iam_instance_profile_associations.pop(instance.id, None)
                     self._services.mark(["ec2"])
                 if not reservation.instances:

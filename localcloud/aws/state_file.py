@@ -5,6 +5,7 @@ written. The write-ahead log is not flushed to the disk at each commit: a crash 
 of the operating system may lose the last moments.
 """
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS auto_scaling_group (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS service (name TEXT PRIMARY KEY, snapshot BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS machine (id TEXT PRIMARY KEY, pid INTEGER NOT NULL, started REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS mark (kind TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (kind, name));
 """
 BUSY_S_MAX = 10.0
 
@@ -87,6 +89,24 @@ class StateFile:
             self._connection.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, otherwise))
             row = self._connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return str(row[0])
+
+    def put_mark(self, kind: str, name: str, value: Any) -> None:
+        """Note something of a kind (an interruption, a recommendation) under a name; `value` is written as JSON."""
+        with self._lock:
+            self._connection.execute("REPLACE INTO mark VALUES (?, ?, ?)", (kind, name, json.dumps(value)))
+
+    def drop_marks(self, kind: str, names: Iterable[str]) -> None:
+        """These are of no interest any more."""
+        with self._lock:
+            self._connection.executemany(
+                "DELETE FROM mark WHERE kind = ? AND name = ?", [(kind, name) for name in names]
+            )
+
+    def marks(self, kind: str) -> dict[str, Any]:
+        """What is noted of a kind, by name."""
+        with self._lock:
+            rows = self._connection.execute("SELECT name, document FROM mark WHERE kind = ?", (kind,)).fetchall()
+        return {str(name): json.loads(document) for name, document in rows}
 
     def close(self) -> None:
         """Close the file."""

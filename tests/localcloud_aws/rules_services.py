@@ -148,6 +148,12 @@ RULES = (
         "never interrupts",
     ),
     Rule(
+        "An interruption and a rebalance recommendation that were told hold, also when the cloud itself is killed",
+        EC2 + "rebalance-recommendations.html",
+        "test_front_scaling.py::test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there",
+        "never interrupts",
+    ),
+    Rule(
         "Security groups allow by range or by group, both on the way out and on the way in",
         VPC + "security-group-rules.html",
         "test_network.py::test_instances_reach_each_other_as_their_security_groups_say",

@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import ports
+from localcloud.aws.client import Control
 from tests.localcloud_aws.front import FrontProcess, describe, in_state, make_group, make_template, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -204,6 +206,24 @@ def place() -> Iterator[Path]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
+def notices(front: FrontProcess, instance_id: str) -> list[str]:
+    """What EC2 has told a machine by its metadata: of its interruption, and of the recommendation to replace it."""
+    base = f"{front.url}/_localcloud/imds/{instance_id}/latest/meta-data/"
+    paths = ("spot/instance-action", "spot/termination-time", "events/recommendations/rebalance")
+    answers = [httpx.get(base + path, trust_env=False, timeout=30.0) for path in paths]
+    assert [one.status_code for one in answers] == [200, 200, 200]
+    return [one.text for one in answers]
+
+
+def interrupted(front: FrontProcess, group: str) -> tuple[str, list[str]]:
+    """The one instance of a group, after both notices, and what it has been told."""
+    (instance_id,) = in_state(front, group, "InService", 1)
+    with Control(front.url) as control:
+        control.do(instance_id, "interrupt", seconds=7200)
+        control.do(instance_id, "rebalance")
+    return instance_id, notices(front, instance_id)
+
+
 def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: Path) -> None:
     def make() -> FrontProcess:
         return FrontProcess(ports.choose(), place / "front.log", "--state", str(place / "state"))
@@ -225,7 +245,9 @@ def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: P
         wanted = second_version(front, template)
         points = {"CheckpointPercentages": [50, 100], "CheckpointDelay": 3, "InstanceWarmup": 0}
         scaling.start_instance_refresh(**named, DesiredConfiguration=wanted, Preferences=points)
-        until(lambda: refresh(front, "g")["PercentageComplete"] == 50, "the checkpoint")
+        until(lambda: refresh(front, "g")["PercentageComplete"] >= 50, "the checkpoint")
+        make_group(front, "spot", template)
+        risky, told = interrupted(front, "spot")
         make_group(front, "gone", template, DesiredCapacity=0)
         scaling.delete_auto_scaling_group(AutoScalingGroupName="gone", ForceDelete=True)
         until(lambda: describe(front, "gone") is None, "the group to be gone")
@@ -238,6 +260,10 @@ def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: P
     again.start()
     try:
         until(lambda: refresh(again, "g")["Status"] == "Successful", "the refresh to end")
+        assert notices(again, risky) == told
+        with Control(again.url) as control:
+            control.do(risky, "interrupt", seconds=0)
+        until(lambda: in_state(again, "spot", "InService", 1) != [risky], "the replacement of what was taken")
         group = describe(again, "g")
         assert group is not None
         assert [i["LaunchTemplate"]["Version"] for i in group["Instances"]] == ["2", "2"]
