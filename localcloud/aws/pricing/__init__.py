@@ -1,0 +1,1 @@
+"""What machines cost: the table of prices, the price list API, and the history of spot prices."""
