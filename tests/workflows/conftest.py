@@ -64,14 +64,16 @@ class Theatre:
 
     async def ramped(self, result: OperationResult) -> OperationResult:
         """How the ramp ended that runs on by itself."""
-        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(
-            result.details["ramp"], result_type=OperationResult
-        )
+        return await self.ended(result.details["ramp"])
+
+    async def ended(self, workflow_id: str) -> OperationResult:
+        """How a workflow ended that nobody waits for."""
+        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id, result_type=OperationResult)
         async with asyncio.timeout(RUN_S_MAX):
             while (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
                 await self.skip()
-            ended: OperationResult = await handle.result()
-        return ended
+            result: OperationResult = await handle.result()
+        return result
 
     async def skip(self) -> None:
         """Let some time pass: only a workflow that is started and waited for makes the test server skip by itself."""
