@@ -7,6 +7,7 @@
     slow                      the answer comes `delay_s` later
     activity-in-progress      Auto Scaling refuses with ScalingActivityInProgress
     insufficient-capacity     EC2 has no machine of `instance_type` in `zone`
+    spot-price                spot machines of `instance_type` in `zone` cost `factor` times as much (at most the on-demand price)
 
 Every fault has an end.
 """
@@ -21,6 +22,7 @@ from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.errors import AwsError, ValidationError
 
 THROTTLE, UNAVAILABLE, NO_CAPACITY = "throttle", "unavailable", "insufficient-capacity"
+SPOT_PRICE = "spot-price"
 LATE_ERROR, LOST_REPLY, SLOW, IN_PROGRESS = "error-after-effect", "lost-reply", "slow", "activity-in-progress"
 OF_CALLS = frozenset({"service", "actions", "share"})
 KINDS: Mapping[str, frozenset[str]] = {  # kind -> what may be said of it, besides `seconds`
@@ -31,16 +33,20 @@ KINDS: Mapping[str, frozenset[str]] = {  # kind -> what may be said of it, besid
     SLOW: OF_CALLS | {"delay_s"},
     IN_PROGRESS: frozenset({"actions", "share"}),
     NO_CAPACITY: frozenset({"instance_type", "zone", "share"}),
+    SPOT_PRICE: frozenset({"instance_type", "zone", "factor"}),
 }
 SECONDS_MAX = 3600.0
 DELAY_S_MAX = 60.0
 RATE_MAX = 100_000.0
+FACTOR_MAX = 1_000.0
+OF_LAUNCHES = frozenset({NO_CAPACITY, SPOT_PRICE})  # the kinds that no call meets
 FAULTS_MAX = 100
 THROTTLING_CODES: Mapping[str, tuple[str, int]] = {
     "ec2": ("RequestLimitExceeded", 503),
     "s3": ("SlowDown", 503),
     "ssm": ("ThrottlingException", 400),
     "logs": ("ThrottlingException", 400),
+    "pricing": ("ThrottlingException", 400),
 }
 
 
@@ -59,13 +65,14 @@ class Fault:
     rate_per_s: float = 0.0  # 0: no call passes
     burst: float = 1.0
     delay_s: float = 0.0
+    factor: float = 1.0
 
     def concerns_call(self, service: str, action: str) -> bool:
         """Whether it is about this call."""
         return self.service in {"", service} and (not self.actions or action.startswith(self.actions))
 
     def concerns_launch(self, instance_type: str, zone: str) -> bool:
-        """Whether it is about this launch."""
+        """Whether it is about machines of this type in this zone."""
         return self.instance_type in {"", instance_type} and self.zone in {"", zone}
 
 
@@ -132,6 +139,7 @@ class Faults:
             rate_per_s=number(wanted, "rate_per_s", None, RATE_MAX) if rated else 0.0,
             burst=number(wanted, "burst", 1.0, RATE_MAX),
             delay_s=number(wanted, "delay_s", None, DELAY_S_MAX) if kind == SLOW else 0.0,
+            factor=number(wanted, "factor", None, FACTOR_MAX) if kind == SPOT_PRICE else 1.0,
         )
         with self._lock:
             self._drop_ended()
@@ -165,7 +173,7 @@ class Faults:
             return Plight()
         delay_s, error_after, reply_lost = 0.0, False, False
         for fault in self.active():
-            if fault.kind == NO_CAPACITY or not fault.concerns_call(service, action) or not self._hits(fault):
+            if fault.kind in OF_LAUNCHES or not fault.concerns_call(service, action) or not self._hits(fault):
                 continue
             if fault.kind == THROTTLE:
                 self._throttle(fault, service)
@@ -184,6 +192,11 @@ class Faults:
             fault.kind == NO_CAPACITY and fault.concerns_launch(instance_type, zone) and self._hits(fault)
             for fault in self.active()
         )
+
+    def spot_factor(self, instance_type: str, zone: str) -> float:
+        """By how much spot machines of a type cost more in a zone than the table says."""
+        factors = (f.factor for f in self.active() if f.kind == SPOT_PRICE and f.concerns_launch(instance_type, zone))
+        return max(factors, default=1.0)
 
     def _throttle(self, fault: Fault, service: str) -> None:
         with self._lock:

@@ -21,6 +21,7 @@ from localcloud.aws.iam import principals
 from localcloud.aws.iam.resources import Call
 from localcloud.aws.iam.signature import Received
 from localcloud.aws.moto_services import is_read
+from localcloud.aws.pricing import price_list, spot_history
 from localcloud.aws.request import (
     CREDENTIAL,
     FORM_BYTES_MAX,
@@ -35,6 +36,7 @@ from localcloud.aws.request import (
 
 log = logging.getLogger(__name__)
 CONTROL_PREFIX = "/_localcloud/"
+JSON = "application/x-amz-json-1.1"
 ERROR_STATUS_MIN = 400
 FOLLOWED = ("RunInstances", "TerminateInstances", "StopInstances", "StartInstances", "RebootInstances")
 MOTO_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
@@ -87,12 +89,28 @@ class Front:
             time.sleep(plight.delay_s)
         self._check_access(asked)
         check_form(asked)
-        reply = self._auto_scaling(asked) if asked.service == query_protocol.SERVICE else self._moto(asked)
+        reply = self._answer(asked)
         if plight.reply_lost:
             hang_up(asked.environ)
         if plight.error_after:
             raise AwsError("InternalFailure", "An internal error occurred.", 500)
         return reply
+
+    def _answer(self, asked: Asked) -> "Reply":
+        """By whoever knows: our models, or moto."""
+        match asked.service, asked.action:
+            case query_protocol.SERVICE, _:
+                return self._auto_scaling(asked)
+            case price_list.SERVICE, action:
+                return whole("200 OK", price_list.reply(action, asked.body.read(FORM_BYTES_MAX)), JSON)
+            case "ec2", "GetConsoleOutput":
+                said = self._cloud.direct.console_answer(asked.form.get("InstanceId", ""), asked.id)
+                return whole("200 OK", said, "text/xml")
+            case "ec2", "DescribeSpotPriceHistory":
+                zones, factor = self._cloud.services.zones(), self._cloud.faults.spot_factor
+                return whole("200 OK", spot_history.answer(asked.form, zones, factor, asked.id), "text/xml")
+            case _:
+                return self._moto(asked)
 
     def _check_access(self, asked: Asked) -> None:
         """AwsError when whoever signed the request may not make it."""
@@ -122,8 +140,6 @@ class Front:
 
     def _moto(self, asked: Asked) -> "Reply":
         service, action, form, environ = asked.service, asked.action, asked.form, asked.environ
-        if service == "ec2" and action == "GetConsoleOutput":
-            return whole("200 OK", self._cloud.direct.console_answer(form.get("InstanceId", ""), asked.id), "text/xml")
         asked.body.seek(0)
         seen: list[tuple[str, list[tuple[str, str]]]] = []
 

@@ -46,6 +46,10 @@ class MotoServices:
         """Moto's object of a service."""
         return backends(service)[self.account]["aws" if service in GLOBAL_SERVICES else self.region]
 
+    def zones(self) -> list[str]:
+        """The names of the region's availability zones."""
+        return sorted(zone.name for zone in self.backend("ec2").describe_availability_zones())
+
     def lock_of(self, service: str) -> threading.RLock:
         """The lock that a request to the service needs."""
         return self.s3_lock if service == "s3" else self.lock

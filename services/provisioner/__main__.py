@@ -9,6 +9,7 @@ from temporalio.client import Client
 from services.provisioner.activities import ProvisionerActivities
 from services.provisioner.adapters.authority import FileAuthority
 from services.provisioner.adapters.aws_machines import AwsMachines
+from services.provisioner.adapters.aws_prices import AwsPrices
 from services.provisioner.adapters.aws_stores import AwsSites, S3Bundles, SsmJoinTokens
 from services.provisioner.adapters.join_server import JoinServer
 from services.provisioner.adapters.kafka_dead_letters import KafkaDeadLetters
@@ -74,6 +75,7 @@ class Adapters:
     sites: ports.Sites
     bundles: ports.Bundles
     tokens: ports.JoinTokens
+    prices: ports.Prices
     topics: ports.Topics
     dead_letters: ports.DeadLetterTopics
     mirror: ports.RouteMirror
@@ -114,7 +116,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         server_name=settings.join_server_name,
     )
     stores = GroupStores(a.groups, a.pipelines, a.runs)
-    cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens)
+    cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens, a.prices)
     groups = Groups(stores, cloud, runner, routing, guard, control, a.clock)
     pipelines = Pipelines(a.groups, a.pipelines, a.topics, routing)
     office = DeadLetterOffice(a.pipelines, a.dead_letters, a.clock)
@@ -180,6 +182,7 @@ def real_adapters(settings: ProvisionerSettings, database: Database, redis: Redi
         sites=AwsSites(site),
         bundles=S3Bundles(settings.bundle_bucket),
         tokens=SsmJoinTokens({"headrace:managed": "true", "headrace:stack": settings.stack}),
+        prices=AwsPrices(clock),
         topics=KafkaTopics(
             settings.kafka_bootstrap, settings.kafka_username, settings.kafka_password, settings.kafka_replicas
         ),

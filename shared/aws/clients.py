@@ -44,7 +44,7 @@ CODES: dict[str, type[HeadraceError]] = {
 
 
 @lru_cache(maxsize=64)
-def _make(service: str) -> Any:
+def _make(service: str, region: str | None = None) -> Any:
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
@@ -52,13 +52,13 @@ def _make(service: str) -> Any:
         max_pool_connections=POOL_CONNECTIONS,
         s3={"addressing_style": "path"},
     )
-    return boto3.client(service, config=config)
+    return boto3.client(service, region_name=region, config=config)
 
 
-def aws_client(service: str) -> Any:
-    """The process' client of a service; making one is slow and not thread-safe, so it is locked and kept."""
+def aws_client(service: str, region: str | None = None) -> Any:
+    """The process' client of a service, in its own region or another; making one is slow and not thread-safe, so it is locked and kept."""
     with _LOCK:
-        return _make(service)
+        return _make(service, region)
 
 
 def aws_error(failure: BotoCoreError | ClientError, what: str) -> HeadraceError:

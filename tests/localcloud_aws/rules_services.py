@@ -195,4 +195,16 @@ RULES = (
         "test_protocols.py::test_parameters_of_any_kind",
         "launches as many instances as are asked for, for hours",
     ),
+    Rule(
+        "GetProducts lists machines with their price on demand, filtered, in pages",
+        "awsaccountbilling/latest/aboutv2/using-price-list-query-api.html",
+        "test_pricing.py::test_the_price_list_is_asked_as_boto3_asks_it",
+        "has no price list",
+    ),
+    Rule(
+        "DescribeSpotPriceHistory tells the price of each type in each zone",
+        EC2 + "using-spot-instances-history.html",
+        "test_pricing.py::test_spot_prices_are_told_by_type_and_zone_and_a_fault_moves_them",
+        "the same price for everything",
+    ),
 )

@@ -1,10 +1,15 @@
 """Prices: the table against what AWS lists, the price list API and the spot price history through boto3."""
 
+import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from localcloud.aws.client import Control
 from localcloud.aws.pricing import table
+from tests.localcloud_aws.front import FrontProcess
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,74 @@ def test_a_spot_machine_costs_less_everywhere_and_not_the_same_in_each_zone() ->
         prices = [table.spot_usd(instance_type, f"us-east-1{zone}") for zone in "abcdef"]
         assert all(price is not None and 0 < price < full for price in prices), instance_type
         assert len(set(prices)) > 1, instance_type
+
+
+def test_the_price_list_is_asked_as_boto3_asks_it(localcloud_aws: FrontProcess) -> None:
+    prices = localcloud_aws.client("pricing")
+    assert prices.describe_services(ServiceCode="AmazonEC2")["Services"][0]["ServiceCode"] == "AmazonEC2"
+    values = prices.get_attribute_values(ServiceCode="AmazonEC2", AttributeName="regionCode")["AttributeValues"]
+    assert [one["Value"] for one in values] == ["us-east-1", "us-east-2", "us-west-2"]
+    filters = [
+        {"Type": "TERM_MATCH", "Field": "instanceType", "Value": "m6a.large"},
+        {"Type": "TERM_MATCH", "Field": "regionCode", "Value": "us-east-1"},
+        {"Type": "TERM_MATCH", "Field": "operatingSystem", "Value": "Linux"},
+    ]
+    (text,) = prices.get_products(ServiceCode="AmazonEC2", Filters=filters)["PriceList"]
+    listed = json.loads(text)
+    assert listed["product"]["attributes"]["memory"] == "8 GiB"
+    (term,) = listed["terms"]["OnDemand"].values()
+    (rate,) = term["priceDimensions"].values()
+    assert (rate["unit"], Decimal(rate["pricePerUnit"]["USD"])) == ("Hrs", Decimal("0.0864"))
+    nothing = [{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "m6a.huge"}]
+    assert prices.get_products(ServiceCode="AmazonEC2", Filters=nothing)["PriceList"] == []
+
+
+def test_the_price_list_has_pages_and_each_product_once(localcloud_aws: FrontProcess) -> None:
+    only = [{"Type": "ANY_OF", "Field": "regionCode", "Value": "us-east-1,mars"}]
+    pages = localcloud_aws.client("pricing").get_paginator("get_products")
+    texts = [one for page in pages.paginate(ServiceCode="AmazonEC2", Filters=only) for one in page["PriceList"]]
+    types = [json.loads(text)["product"]["attributes"]["instanceType"] for text in texts]
+    assert tuple(types) == table.priced_types()
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"ServiceCode": "AmazonMars"}, "NotFoundException"),
+        ({"ServiceCode": "AmazonEC2", "NextToken": "?"}, "InvalidNextTokenException"),
+        ({"ServiceCode": "AmazonEC2", "MaxResults": 1000}, "InvalidParameterException"),
+        ({"ServiceCode": "AmazonEC2", "FormatVersion": "v9"}, "InvalidParameterException"),
+        (
+            {"ServiceCode": "AmazonEC2", "Filters": [{"Type": "LIKE", "Field": "a", "Value": "b"}]},
+            "InvalidParameterException",
+        ),
+    ],
+)
+def test_what_the_price_list_refuses(localcloud_aws: FrontProcess, asked: dict[str, Any], code: str) -> None:
+    with pytest.raises(ClientError) as refusal:
+        localcloud_aws.client("pricing").get_products(**asked)
+    assert refusal.value.response["Error"]["Code"] == code
+
+
+def test_spot_prices_are_told_by_type_and_zone_and_a_fault_moves_them(localcloud_aws: FrontProcess) -> None:
+    ec2 = localcloud_aws.client("ec2")
+    asked = {"InstanceTypes": ["c5.large", "m6a.large"], "ProductDescriptions": ["Linux/UNIX"]}
+    pages = ec2.get_paginator("describe_spot_price_history").paginate(**asked, PaginationConfig={"PageSize": 5})
+    told = {
+        (one["InstanceType"], one["AvailabilityZone"]): Decimal(one["SpotPrice"])
+        for page in pages
+        for one in page["SpotPriceHistory"]
+    }
+    assert len(told) == 12
+    assert told["m6a.large", "us-east-1b"] == table.spot_usd("m6a.large", "us-east-1b")
+    one = {**asked, "AvailabilityZone": "us-east-1a", "InstanceTypes": ["c5.large"]}
+    with Control(localcloud_aws.url) as control:
+        with control.fault("spot-price", 60, instance_type="c5.large", zone="us-east-1a", factor=2):
+            (dear,) = ec2.describe_spot_price_history(**one)["SpotPriceHistory"]
+            assert Decimal(dear["SpotPrice"]) == told["c5.large", "us-east-1a"] * 2
+        (cheap,) = ec2.describe_spot_price_history(**one)["SpotPriceHistory"]
+    assert Decimal(cheap["SpotPrice"]) == told["c5.large", "us-east-1a"]
+    with pytest.raises(ClientError, match="MaxResults"):
+        ec2.describe_spot_price_history(MaxResults=100_000)
+    (described,) = ec2.describe_instance_types(InstanceTypes=["m6a.large"])["InstanceTypes"]
+    assert described["VCpuInfo"]["DefaultVCpus"] == table.processors("m6a.large")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -9,7 +10,7 @@ from services.provisioner.domain.declared import changes_between, declared_field
 from services.provisioner.domain.group_stack import node_policy, plan_stack
 from services.provisioner.domain.names import fitted
 from services.provisioner.domain.resources import StackPlan
-from services.provisioner.domain.warnings import cost_warning, quota_warnings
+from services.provisioner.domain.warnings import NodePrice, cost_warning, quota_warnings
 from shared.domain.errors import InvalidInput
 from shared.domain.names import FleetId
 from tests.provisioner.examples import SITE, fleet, group
@@ -100,7 +101,8 @@ def test_long_names_never_meet() -> None:
 
 
 def test_quotas_and_cost_are_told_before_anything_is_made() -> None:
-    assert quota_warnings(3, "m6a.large", 4) == ()
-    assert "Auto Scaling Groups" in quota_warnings(400, "m6a.large", 4)[0]
-    assert "1280 vCPU" in quota_warnings(3, "m6a.16xlarge", 20)[0]
-    assert cost_warning("x1e.32xlarge", 1, 2) == ""
+    small, large = NodePrice(2, Decimal("0.0864")), NodePrice(64, Decimal("2.7648"))
+    assert quota_warnings(3, "m6a.large", 4, small) == ()
+    assert "Auto Scaling Groups" in quota_warnings(400, "m6a.large", 4, None)[0]
+    assert "1280 vCPU" in quota_warnings(3, "m6a.16xlarge", 20, large)[0]
+    assert cost_warning("m6a.16xlarge", 2, 2, large) == "about $4037 a month for 2 machines of m6a.16xlarge, on demand"

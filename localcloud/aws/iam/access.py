@@ -40,6 +40,12 @@ QUERY = Refusals(
     ("SignatureDoesNotMatch", 403),
     ("AccessDenied", 403),
 )
+OF_JSON = Refusals(
+    ("MissingAuthenticationTokenException", 400),
+    ("UnrecognizedClientException", 400),
+    ("InvalidSignatureException", 400),
+    ("AccessDeniedException", 400),
+)
 REFUSALS: Mapping[str, Refusals] = {
     "ec2": Refusals(
         ("MissingAuthenticationToken", 401), ("AuthFailure", 401), ("AuthFailure", 401), ("UnauthorizedOperation", 403)
@@ -47,12 +53,9 @@ REFUSALS: Mapping[str, Refusals] = {
     "s3": Refusals(
         ("AccessDenied", 403), ("InvalidAccessKeyId", 403), ("SignatureDoesNotMatch", 403), ("AccessDenied", 403)
     ),
-    "ssm": Refusals(
-        ("MissingAuthenticationTokenException", 400),
-        ("UnrecognizedClientException", 400),
-        ("InvalidSignatureException", 400),
-        ("AccessDeniedException", 400),
-    ),
+    "ssm": OF_JSON,
+    "logs": OF_JSON,
+    "pricing": OF_JSON,
 }
 
 
@@ -128,7 +131,7 @@ class Access:
                 words.unknown_key[0], "The security token included in the request is invalid.", words.unknown_key[1]
             )
         if self._clock.now() >= caller.expires_at:
-            code = "ExpiredTokenException" if words is REFUSALS["ssm"] else "ExpiredToken"
+            code = "ExpiredTokenException" if words is OF_JSON else "ExpiredToken"
             raise AwsError(code, "The security token included in the request is expired", words.bad_signature[1])
         if not signature.is_timely(signed, self._clock.now()):
             code = "RequestTimeTooSkewed" if service == "s3" else words.bad_signature[0]

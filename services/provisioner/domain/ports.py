@@ -15,6 +15,7 @@ from services.provisioner.domain.pipeline import PipelineIntent, PipelineState, 
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import ProcessMark, StackBusy, StackDifference, StackOutcome, StackRun
 from services.provisioner.domain.traffic import GroupRoutes
+from services.provisioner.domain.warnings import NodePrice
 from shared.domain.names import FleetId, GroupName, PipelineName, Workspace
 
 DeclaredFields = Mapping[str, Mapping[str, str]]
@@ -264,6 +265,14 @@ class Machines(Protocol):
 
     async def shapes(self, declared: Mapping[GroupName, DeclaredFields]) -> Mapping[GroupName, LiveFields]:
         """The live fields of declared resources, in a few calls for all groups; None for a resource that is gone."""
+        ...
+
+
+class Prices(Protocol):
+    """AWS's price list."""
+
+    async def of(self, node_type: str) -> NodePrice | None:
+        """A machine of a type, on demand, in our region; None when the list does not have it."""
         ...
 
 

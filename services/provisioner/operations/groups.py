@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.provisioner.domain.declared import changes_between, declared_fields
-from services.provisioner.domain.group import Bundle, Fleet, Group
+from services.provisioner.domain.group import Bundle, Fleet, Group, GroupIntent
 from services.provisioner.domain.group_stack import Site, plan_stack
 from services.provisioner.domain.names import asg_name, token_parameter
 from services.provisioner.domain.ports import (
@@ -13,13 +13,14 @@ from services.provisioner.domain.ports import (
     JoinTokens,
     Machines,
     PipelineStore,
+    Prices,
     Sites,
     StackStore,
 )
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import StackOutcome
 from services.provisioner.domain.traffic import may_remove
-from services.provisioner.domain.warnings import cost_warning, quota_warnings
+from services.provisioner.domain.warnings import NodePrice, cost_warning, quota_warnings
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.routing import Routing
 from services.provisioner.operations.stack_runs import StackRunner
@@ -76,6 +77,7 @@ class GroupCloud:
     sites: Sites
     bundles: Bundles
     tokens: JoinTokens
+    prices: Prices
 
 
 class Groups:
@@ -138,9 +140,18 @@ class Groups:
             if f.node_type != intent.node_type
         ]
         asgs = sum(len(g.fleets) for g in await self._stores.groups.all()) + (0 if known and known.fleets else 1)
-        warnings = list(quota_warnings(asgs, intent.node_type, intent.nodes_max))
-        cost = cost_warning(intent.node_type, intent.nodes_min, intent.nodes_max)
-        return tuple(changes), tuple([*warnings, cost] if cost else warnings)
+        price, cost = await self._cost(intent)
+        return tuple(changes), (*quota_warnings(asgs, intent.node_type, intent.nodes_max, price), cost)
+
+    async def _cost(self, intent: GroupIntent) -> tuple[NodePrice | None, str]:
+        """What a machine costs and what all of them do; a plan does not fail for want of a price, but says so."""
+        try:
+            price = await self._cloud.prices.of(intent.node_type)
+        except HeadraceError as e:
+            return None, f"what it costs is not known now: {e}"
+        if price is None:
+            return None, f"what it costs is not known: AWS's price list has no {intent.node_type} in this region"
+        return price, cost_warning(intent.node_type, intent.nodes_min, intent.nodes_max, price)
 
     # ------------------------------------------------------------------------------------------------------ writing
 
