@@ -50,6 +50,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--read-delay-s", type=float, default=0.0, help="seconds by which descriptions lag behind")
     parser.add_argument(
+        "--throttle", choices=("none", "aws"), default="none", help="aws: by the token buckets that AWS has published"
+    )
+    parser.add_argument(
         "--iam",
         choices=MODES,
         default=OFF,
@@ -81,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
         machines=options.machines,
         boot=options.boot_s,
         read_delay_s=options.read_delay_s,
+        throttled=options.throttle == "aws",
         state=options.state.resolve() if options.state else None,
         iam=options.iam,
         root=root_key(os.environ),

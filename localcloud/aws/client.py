@@ -37,7 +37,7 @@ class Control:
         self._client.close()
 
     def inject(self, kind: str, seconds: float, **about: Any) -> str:
-        """Begin a fault; its id. Kinds and what may be said about each: `localcloud/aws/faults.py`."""
+        """Begin a fault; its id. Kinds and what may be said about each: `localcloud/aws/fault_kinds.py`."""
         return str(self._ask("POST", "faults", {"kind": kind, "seconds": seconds, **about})["id"])
 
     def faults(self) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from localcloud.aws.machines import Addresses, Machines, VirtualMachines
 from localcloud.aws.moto_services import MotoServices, forget_tracked_instances
 from localcloud.aws.network.books import Network
 from localcloud.aws.state_file import StateFile
+from localcloud.aws.trouble import Trouble
 
 log = logging.getLogger(__name__)
 TICK_S_MAX = 1.0
@@ -61,7 +62,7 @@ class Cloud:
         self._bodies = moto_snapshot.Bodies(self.directory / "objects") if self.state.durable else None
         self._slow_until: dict[str, float] = {}
         self._load_services()
-        self.faults = Faults(self.clock, new_id, chance)
+        self.faults = Faults(self.clock, new_id, chance, self.state, throttled=settings.throttled)
         self.machines = self._make_machines()
         usable = can_bind if settings.machines == "process" else lambda _address: True
         start = chance.randrange(1 << 16) if settings.machines == "process" else 0
@@ -87,7 +88,8 @@ class Cloud:
         self.network = Network(self.services)
         namer = Namer(self.services.account, settings.region, self._group_arn, self.world.owners.get)
         self.access = Access(settings.iam, self.services, namer, self._tags_of, self.clock, settings.root)
-        self.reads = DelayedReads(self.world, settings.read_delay_s)
+        self.reads = DelayedReads(self.world, lambda: max(settings.read_delay_s, self.faults.read_delay_s()))
+        self.trouble = Trouble(self.faults, self.machines, self.reads, self.lock)
         secret = self.state.fact("metadata-secret", secrets.token_hex(32))
         self.metadata = MetadataService(
             self.services,

@@ -17,6 +17,7 @@ class CloudSettings:
     machines: str = "virtual"
     boot: BootTime = field(default_factory=BootTime)
     read_delay_s: float = 0.0
+    throttled: bool = False  # by the buckets that AWS has published
     state: Path | None = None
     node_command: tuple[str, ...] = ()
     node_path: Mapping[str, str] = field(default_factory=dict)  # PATH and the like, for machines

@@ -10,7 +10,7 @@ GET    prometheus-targets             discovery document of the running machines
 GET    network/reachable              ?source=ID|internet&target=ID&port=N[&protocol=tcp|udp]: yes, why
 GET    network/internet               ?subnet=ID[&public=false]: whether it can be reached from there, why
 GET    faults                         those that have not ended
-POST   faults                         {"kind", "seconds", ...}: see faults.py
+POST   faults                         {"kind", "seconds", ...}: see fault_kinds.py
 DELETE faults, faults/ID              end all, or one
 """
 
@@ -24,7 +24,7 @@ from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.cloud import Cloud
 from localcloud.aws.errors import AwsError
 from localcloud.aws.machine_processes import ProcessMachines
-from localcloud.aws.machines import Power
+from localcloud.aws.machines import Ailment, Power
 from localcloud.aws.network.reach import Verdict
 
 PREFIX = "/_localcloud/"
@@ -79,9 +79,9 @@ class ControlApi:
             case ("GET", "faults"):
                 found = self._cloud.faults.listing()
             case ("POST", "faults"):
-                found = {"id": self._cloud.faults.inject(an_object(body)).id}
+                found = {"id": self._cloud.trouble.inject(an_object(body)).id}
             case ("DELETE", "faults", *rest):
-                self._cloud.faults.clear(rest[0] if rest else None)
+                self._cloud.trouble.clear(rest[0] if rest else None)
             case _:
                 return Answer(404, json.dumps({"error": f"There is no {method} {PREFIX}{'/'.join(parts)}"}))
         return as_json(found)
@@ -109,6 +109,7 @@ class ControlApi:
                 "state": view.power.value,
                 "address": view.address,
                 "pid": view.pid,
+                **ailing(self._cloud.faults.ailment(view.id)),
             }
             for view in self._cloud.machines.listing()
         ]
@@ -148,6 +149,12 @@ class ControlApi:
         console = self._cloud.machines.console(instance_id)
         content = console.read_bytes()[-CONSOLE_BYTES_SHOWN:] if console.exists() else b""
         return Answer(200, content.decode(errors="replace"), TEXT)
+
+
+def ailing(ailment: Ailment) -> dict[str, float]:
+    """What is wrong with a machine, in seconds; nothing when nothing is."""
+    found = {"clock_offset_s": ailment.clock_offset_s, "disk_delay_s": ailment.disk_delay_s}
+    return {name: value for name, value in found.items() if value}
 
 
 def an_object(body: bytes) -> dict[str, Any]:

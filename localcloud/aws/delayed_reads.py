@@ -2,6 +2,7 @@
 
 import copy
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from localcloud.aws.autoscaling.records import Group
@@ -11,31 +12,44 @@ CHANGES_MAX = 10_000
 
 
 class DelayedReads:
-    """Keeps a second world, to which each change comes `delay_s` later."""
+    """Keeps a second world while reads are late, to which each change comes so much later."""
 
-    def __init__(self, world: World, delay_s: float) -> None:
-        """No delay: reads see the world itself, and nothing is copied."""
+    def __init__(self, world: World, delay_s: Callable[[], float]) -> None:
+        """While `delay_s` says 0, reads see the world itself, and nothing is copied."""
         self._world, self._delay_s = world, delay_s
-        self._seen: dict[str, Group] = copy.deepcopy(world.groups) if delay_s else {}
-        self._coming: deque[tuple[float, str, Group | None]] = deque(maxlen=CHANGES_MAX)
+        self._seen: dict[str, Group] | None = None
+        self._coming: deque[tuple[float, str, Group | None]] = deque()
+
+    def begin(self) -> None:
+        """Reads may be late from now on: what is now is what they see at first."""
+        if self._delay_s() and self._seen is None:
+            self._seen = copy.deepcopy(self._world.groups)
 
     def note(self, names: set[str]) -> None:
         """These groups have just been changed."""
-        if not self._delay_s:
+        delay_s = self._delay_s()
+        if not delay_s:
+            self._seen = None
+            self._coming.clear()
+        if self._seen is None:
             return
-        visible_at = self._world.clock.now() + self._delay_s
+        visible_at = self._world.clock.now() + delay_s
         for name in names:
+            if len(self._coming) >= CHANGES_MAX:
+                self._show_next(self._seen)  # earlier than it should be, rather than never
             self._coming.append((visible_at, name, copy.deepcopy(self._world.groups.get(name))))
 
     def view(self) -> World:
         """The world as a read sees it now."""
-        if not self._delay_s:
+        if self._seen is None or not self._delay_s():
             return self._world
-        now = self._world.clock.now()
-        while self._coming and self._coming[0][0] <= now:
-            _, name, group = self._coming.popleft()
-            if group is None:
-                self._seen.pop(name, None)
-            else:
-                self._seen[name] = group
+        while self._coming and self._coming[0][0] <= self._world.clock.now():
+            self._show_next(self._seen)
         return replace(self._world, groups=self._seen)
+
+    def _show_next(self, seen: dict[str, Group]) -> None:
+        _, name, group = self._coming.popleft()
+        if group is None:
+            seen.pop(name, None)
+        else:
+            seen[name] = group

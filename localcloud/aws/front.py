@@ -84,7 +84,7 @@ class Front:
 
     def _obey(self, asked: Asked) -> "Reply":
         """Do what is asked, as far as faults and permissions let it."""
-        plight = self._cloud.faults.check_call(asked.service, asked.action)
+        plight = self._cloud.faults.check_call(asked.service, asked.action, asked.form)
         if plight.delay_s:
             time.sleep(plight.delay_s)
         self._check_access(asked)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from localcloud.aws.machines import PORTS, MachineView, Power
+from localcloud.aws import ailments
+from localcloud.aws.machines import PORTS, Ailment, MachineView, Power
 from localcloud.aws.sessions import FOLDER_VARIABLE, kill_session, recorded, running_by_folder, send
 from localcloud.aws.state_file import MachineRecord, StateFile
 
@@ -74,7 +75,8 @@ class ProcessMachines:
         self._machines: dict[str, Machine] = {}
         self._lock = threading.Lock()
         self._awake = threading.Event()
-        self._closed = False
+        self._closed = self._built = False
+        self._shim: Path | None = None  # what machines can be made ill with; built when the first one boots
         self._thread = threading.Thread(target=self._watch, name="machines", daemon=True)
 
     def start(self, expected: Mapping[str, str]) -> None:
@@ -132,6 +134,20 @@ class ProcessMachines:
     def wake(self, instance_id: str) -> None:
         """Let it go on."""
         self._signal(instance_id, signal.SIGCONT, Power.ON)
+
+    def afflict(self, instance_id: str, ailment: Ailment) -> None:
+        """Its processes notice at once."""
+        folder = self.directory / instance_id
+        if not (folder / ailments.FILE).exists():
+            raise ailments.impossible()
+        ailments.write(folder, ailment)
+
+    def uid(self, instance_id: str) -> int | None:
+        """The user whose processes are the machine's own; None when it has none."""
+        try:
+            return process.uids().real if (process := self._process(instance_id)) else None
+        except psutil.NoSuchProcess:
+            return None
 
     def listing(self) -> list[MachineView]:
         """All that are not gone."""
@@ -196,7 +212,13 @@ class ProcessMachines:
         folder = self.directory / machine.id
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-        environment = {**self._environment(machine.id, machine.address), FOLDER_VARIABLE: str(folder)}
+        if not self._built:
+            self._shim, self._built = ailments.build(self.directory), True
+        environment = {
+            **self._environment(machine.id, machine.address),
+            **ailments.environment(folder, self._shim),
+            FOLDER_VARIABLE: str(folder),
+        }
         with self._lock:
             if machine.power is not Power.OFF:  # ended before it was started
                 return

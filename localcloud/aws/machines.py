@@ -25,6 +25,16 @@ class Power(StrEnum):
 
 
 @dataclass(slots=True, frozen=True)
+class Ailment:
+    """What is wrong with a machine, each until a time of the true clock (0: nothing)."""
+
+    clock_offset_s: float = 0.0
+    clock_until: float = 0.0
+    disk_delay_s: float = 0.0
+    disk_until: float = 0.0
+
+
+@dataclass(slots=True, frozen=True)
 class MachineView:
     """A machine, for whoever lists them."""
 
@@ -63,6 +73,10 @@ class Machines(Protocol):
 
     def wake(self, instance_id: str) -> None:
         """Let a frozen one go on."""
+        ...
+
+    def afflict(self, instance_id: str, ailment: Ailment) -> None:
+        """This, and nothing else, is wrong with it from now on; AwsError when that can not be."""
         ...
 
     def listing(self) -> list[MachineView]:
@@ -110,6 +124,9 @@ class VirtualMachines:
     def wake(self, instance_id: str) -> None:
         """On again."""
         self._set(instance_id, Power.ON)
+
+    def afflict(self, instance_id: str, ailment: Ailment) -> None:
+        """Nothing runs in it that could notice; the fault is told with the machine."""
 
     def listing(self) -> list[MachineView]:
         """All that are not gone."""

@@ -1,6 +1,6 @@
 """Rules of everything but Auto Scaling itself: machines, metadata, identity, network, errors, faults."""
 
-from tests.localcloud_aws.rule import EC2, EC2_API, IAM, SCALING, STS_API, VPC, Rule
+from tests.localcloud_aws.rule import EC2, EC2_API, IAM, SCALING, SCALING_API, STS_API, VPC, Rule
 
 RULES = (
     Rule(
@@ -206,5 +206,35 @@ RULES = (
         EC2 + "using-spot-instances-history.html",
         "test_pricing.py::test_spot_prices_are_told_by_type_and_zone_and_a_fault_moves_them",
         "the same price for everything",
+    ),
+    Rule(
+        "EC2 has a bucket of tokens for each action, by its category, and others that count machines",
+        "ec2/latest/devguide/ec2-api-throttling.html",
+        "test_faults.py::test_the_buckets_that_aws_has_published",
+        "never throttles",
+    ),
+    Rule(
+        "Auto Scaling has one bucket for all its actions",
+        SCALING_API + "Welcome.html",
+        "test_faults.py::test_ec2_has_a_bucket_for_each_action_and_auto_scaling_one_for_all",
+        "never throttles",
+    ),
+    Rule(
+        "A describe may return the old state, or nothing of what is new, while a fault says so",
+        EC2_API + "query-api-troubleshooting.html",
+        "test_faults.py::test_reads_lag_behind_while_a_fault_says_so",
+        "never lags",
+    ),
+    Rule(
+        "A machine's clock may be wrong",
+        EC2 + "set-time.html",
+        "test_ailments.py::test_a_clock_that_is_wrong_and_a_disk_that_is_slow",
+        "has no machines",
+    ),
+    Rule(
+        "A machine's volume may be slow",
+        "ebs/latest/userguide/ebs-fis.html",
+        "test_ailments.py::test_a_clock_that_is_wrong_and_a_disk_that_is_slow",
+        "has no machines",
     ),
 )

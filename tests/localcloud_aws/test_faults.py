@@ -11,7 +11,9 @@ from localcloud.aws.autoscaling.clock import VirtualClock
 from localcloud.aws.client import Control, ControlRefusedError
 from localcloud.aws.errors import AwsError
 from localcloud.aws.faults import Faults
-from tests.localcloud_aws.front import FrontProcess, describe, make_group, make_template
+from localcloud.aws.state_file import StateFile
+from localcloud.aws.throttling import PublishedBuckets
+from tests.localcloud_aws.front import FrontProcess, describe, in_state, make_group, make_template
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def clock() -> VirtualClock:
 @pytest.fixture
 def faults(clock: VirtualClock) -> Faults:
     ids = iter(range(1000))
-    return Faults(clock, lambda: f"f{next(ids)}", random.Random(1))
+    return Faults(clock, lambda: f"f{next(ids)}", random.Random(1), StateFile(None))
 
 
 def code_of(faults: Faults, service: str, action: str) -> str:
@@ -97,6 +99,15 @@ def test_every_fault_ends(faults: Faults, clock: VirtualClock) -> None:
         ({"kind": "slow", "seconds": 1}, "delay_s"),
         ({"kind": "slow", "seconds": 1, "delay_s": 3600}, "delay_s"),
         ({"kind": "unavailable", "seconds": 1, "share": 2}, "share"),
+        ({"kind": "unavailable", "seconds": 1, "service": "s" * 300}, "service must be text of at most"),
+        ({"kind": "unavailable", "seconds": 1, "actions": ["A"] * 101}, "actions must be a list of at most"),
+        ({"kind": "stale-reads", "seconds": 1}, "delay_s"),
+        ({"kind": "spot-price", "seconds": 1, "factor": 0}, "factor"),
+        ({"kind": "clock-skew", "seconds": 1, "offset_s": 5}, "machine must be"),
+        ({"kind": "clock-skew", "seconds": 1, "machine": "i-1", "offset_s": 0}, "offset_s"),
+        ({"kind": "clock-skew", "seconds": 1, "machine": "i-1", "offset_s": 1e12}, "offset_s"),
+        ({"kind": "clock-skew", "seconds": 1, "machine": "i-1", "offset_s": float("nan")}, "offset_s"),
+        ({"kind": "slow-disk", "seconds": 1, "machine": "i-1", "delay_s": 61}, "delay_s"),
     ],
 )
 def test_what_makes_no_fault_is_refused(faults: Faults, wanted: dict[str, Any], text: str) -> None:
@@ -139,3 +150,116 @@ def test_a_group_that_is_busy_and_a_parameter_store_that_is_down(
 def test_the_client_says_why_it_was_refused(control: Control) -> None:
     with pytest.raises(ControlRefusedError, match="kind must be one of"):
         control.inject("flood", 1)
+
+
+def test_faults_outlive_a_restart_until_their_end(clock: VirtualClock) -> None:
+    state, ids = StateFile(None), iter(range(100))
+
+    def opened() -> Faults:
+        return Faults(clock, lambda: f"f{next(ids)}", random.Random(1), state)
+
+    first = opened()
+    first.inject({"kind": "throttle", "seconds": 30, "service": "ec2", "actions": ["Run"], "rate_per_s": 1})
+    first.inject({"kind": "clock-skew", "seconds": 60, "machine": "i-1", "offset_s": -90})
+    gone = first.inject({"kind": "unavailable", "seconds": 60})
+    first.clear(gone.id)
+    again = opened()
+    assert again.listing() == first.listing()
+    assert [code_of(again, "ec2", "RunInstances") for _ in range(2)] == ["passed", "RequestLimitExceeded"]
+    assert again.ailment("i-1").clock_offset_s == -90
+    clock.move_to(clock.now() + 30)
+    assert [fault.kind for fault in opened().active()] == ["clock-skew"]
+    clock.move_to(clock.now() + 30)
+    assert opened().active() == []
+    assert state.marks("fault") == {}
+
+
+def test_a_machine_has_one_fault_of_a_kind(faults: Faults) -> None:
+    slow = {"kind": "slow-disk", "seconds": 60, "machine": "i-1", "delay_s": 0.1}
+    first = faults.inject(slow)
+    faults.inject({**slow, "machine": "i-2"})
+    with pytest.raises(AwsError, match=f"clear {first.id} first"):
+        faults.inject(slow)
+    faults.clear(first.id)
+    faults.inject({**slow, "delay_s": 0.2})
+    assert faults.ailment("i-1").disk_delay_s == 0.2
+
+
+def passing(buckets: PublishedBuckets, service: str, action: str, **form: str) -> int:
+    """How many calls pass before one does not."""
+    return next(n for n in range(2000) if not buckets.take(service, action, form))
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "burst", "per_s"),
+    [
+        ("ec2", "DescribeVpcs", 100, 20),
+        ("ec2", "DescribeInstances", 50, 10),
+        ("ec2", "CreateTags", 50, 5),
+        ("ec2", "RunInstances", 5, 2),
+        ("ec2", "TerminateInstances", 100, 5),
+        ("autoscaling", "SetDesiredCapacity", 100, 20),
+    ],
+)
+def test_the_buckets_that_aws_has_published(
+    clock: VirtualClock, service: str, action: str, burst: int, per_s: int
+) -> None:
+    buckets = PublishedBuckets(clock.now)
+    assert passing(buckets, service, action) == burst
+    clock.move_to(clock.now() + 1)
+    assert passing(buckets, service, action) == per_s
+
+
+def test_ec2_has_a_bucket_for_each_action_and_auto_scaling_one_for_all(clock: VirtualClock) -> None:
+    buckets, paged = PublishedBuckets(clock.now), {"MaxResults": "100"}
+    assert passing(buckets, "ec2", "DescribeInstances") == 50
+    assert passing(buckets, "ec2", "DescribeInstances", **paged) == 100
+    assert passing(buckets, "ec2", "DescribeSubnets") == 100
+    assert passing(buckets, "autoscaling", "DescribeTags") == 100
+    assert not buckets.take("autoscaling", "SetDesiredCapacity", {})
+    assert buckets.take("s3", "GET", {})
+
+
+def test_machines_are_counted_too(clock: VirtualClock) -> None:
+    buckets = PublishedBuckets(clock.now)
+    assert buckets.take("ec2", "RunInstances", {"MaxCount": "1000"})
+    assert not buckets.take("ec2", "RunInstances", {"MaxCount": "1"})
+    clock.move_to(clock.now() + 1)
+    assert buckets.take("ec2", "RunInstances", {"MaxCount": "2"})
+
+
+def test_throttling_as_by_aws_is_a_fault_and_a_way_to_start(faults: Faults, clock: VirtualClock) -> None:
+    fault = faults.inject({"kind": "throttle-as-aws", "seconds": 60, "service": "ec2"})
+    assert [code_of(faults, "ec2", "RunInstances") for _ in range(6)] == ["passed"] * 5 + ["RequestLimitExceeded"]
+    assert {code_of(faults, "autoscaling", "DescribeTags") for _ in range(200)} == {"passed"}
+    faults.clear(fault.id)
+    assert code_of(faults, "ec2", "RunInstances") == "passed"
+    always = Faults(clock, str, random.Random(1), StateFile(None), throttled=True)
+    assert [code_of(always, "autoscaling", "DescribeTags") for _ in range(101)] == ["passed"] * 100 + ["Throttling"]
+
+
+def test_reads_lag_behind_while_a_fault_says_so(
+    localcloud_aws: FrontProcess, control: Control, unique_name: str
+) -> None:
+    template = make_template(localcloud_aws, unique_name)
+    make_group(localcloud_aws, f"{unique_name}-old", template, DesiredCapacity=0)
+    scaling = localcloud_aws.client("autoscaling")
+    with control.fault("stale-reads", 600, delay_s=60):
+        scaling.update_auto_scaling_group(AutoScalingGroupName=f"{unique_name}-old", MaxSize=7)
+        make_group(localcloud_aws, f"{unique_name}-new", template, DesiredCapacity=0)
+        assert (describe(localcloud_aws, f"{unique_name}-old") or {})["MaxSize"] == 10
+        assert describe(localcloud_aws, f"{unique_name}-new") is None
+    assert (describe(localcloud_aws, f"{unique_name}-old") or {})["MaxSize"] == 7
+    assert describe(localcloud_aws, f"{unique_name}-new") is not None
+
+
+def test_a_virtual_machine_tells_its_ailments_and_an_unknown_one_has_none(
+    localcloud_aws: FrontProcess, control: Control, unique_name: str
+) -> None:
+    make_group(localcloud_aws, unique_name, make_template(localcloud_aws, unique_name))
+    (instance_id,) = in_state(localcloud_aws, unique_name, "InService", 1)
+    with control.fault("clock-skew", 60, machine=instance_id, offset_s=-120.5):
+        assert localcloud_aws.machines()[instance_id]["clock_offset_s"] == -120.5
+    assert "clock_offset_s" not in localcloud_aws.machines()[instance_id]
+    with pytest.raises(ControlRefusedError, match="There is no machine i-nothing"):
+        control.inject("slow-disk", 60, machine="i-nothing", delay_s=1)

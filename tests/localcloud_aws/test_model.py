@@ -368,7 +368,8 @@ def test_a_group_is_the_same_after_it_was_written_down_and_read(aws: ModelWorld)
 
 
 def test_reads_may_lag_behind_writes(aws: ModelWorld) -> None:
-    reads = DelayedReads(aws.world, 2.0)
+    reads = DelayedReads(aws.world, lambda: 2.0)
+    reads.begin()
     aws.create(DesiredCapacity=1)
     reads.note(aws.world.changed)
     assert "web" not in reads.view().groups
@@ -379,4 +380,4 @@ def test_reads_may_lag_behind_writes(aws: ModelWorld) -> None:
     assert reads.view().groups["web"].desired == 1
     aws.pass_s(2)
     assert reads.view().groups["web"].desired == 3
-    assert DelayedReads(aws.world, 0.0).view() is aws.world
+    assert DelayedReads(aws.world, lambda: 0.0).view() is aws.world
