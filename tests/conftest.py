@@ -33,11 +33,11 @@ from localcloud.servers.temporal import TemporalServer, test_server_binary
 from localcloud.servers.valkey import ValkeyServer
 from tests.leftovers import PREFIX, end_leftovers, note
 from tests.localcloud_aws.front import FrontProcess
-from tests.temporal_namespaces import own_namespace
+from tests.temporal_namespaces import connected, own_namespace
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = secrets.token_urlsafe(24)
-MIGRATE_S_MAX = 60.0
+MIGRATE_S_MAX = 120.0
 Server = TypeVar("Server", bound=StackProcess)
 
 
@@ -132,8 +132,10 @@ def temporal(temporal_server: TemporalServer) -> TemporalServer:
 @pytest.fixture
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     """Temporal's test server, which skips the time that workflows sleep; with the product's payload converter."""
-    environment = await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(test_server_binary()), data_converter=pydantic_data_converter
+    environment = await connected(
+        lambda: WorkflowEnvironment.start_time_skipping(
+            test_server_existing_path=str(test_server_binary()), data_converter=pydantic_data_converter
+        )
     )
     async with environment:
         yield environment

@@ -20,7 +20,8 @@ from localcloud.unprivileged import other_user, reachable_copy
 
 SUPERUSER = "postgres"
 CONNECTIONS_MAX = 200
-CONNECT_S_MAX = 2
+CONNECT_S_MAX = 30
+PROBE_S_MAX = 2  # whole seconds, as libpq takes them
 INITDB_S_MAX = 60.0
 SHARED_BUFFERS = "64MB"
 
@@ -103,12 +104,12 @@ class PostgresServer(StackProcess):
     def is_ready(self) -> bool:
         """Whether the superuser can log in."""
         try:
-            with self.connect():
+            with self.connect(within_s=PROBE_S_MAX):
                 return True
         except psycopg.OperationalError:
             return False
 
-    def connect(self, database: str = SUPERUSER) -> psycopg.Connection:
+    def connect(self, database: str = SUPERUSER, within_s: int = CONNECT_S_MAX) -> psycopg.Connection:
         """A connection of the superuser, in autocommit."""
         return psycopg.connect(
             host=LOOPBACK,
@@ -117,7 +118,7 @@ class PostgresServer(StackProcess):
             password=self._password,
             dbname=database,
             autocommit=True,
-            connect_timeout=CONNECT_S_MAX,
+            connect_timeout=within_s,
         )
 
     def url(self, database: str = SUPERUSER, user: str = SUPERUSER, password: str | None = None) -> str:

@@ -12,7 +12,7 @@ from localcloud import ports
 from services.admin_api.__main__ import Rest
 from tests.admin_api.conftest import TOKEN, Admin, environment
 
-WAIT_S_MAX = 30.0
+WAIT_S_MAX = 60.0
 
 
 @pytest.fixture
@@ -24,8 +24,10 @@ async def url(admin: Admin) -> AsyncIterator[str]:
     await rest.stop()
 
 
-async def read(url: str, until: int, **query: Any) -> list[tuple[str, dict[str, Any]]]:
-    """The first `until` events."""
+async def read(
+    url: str, until: int, opened: asyncio.Event | None = None, **query: Any
+) -> list[tuple[str, dict[str, Any]]]:
+    """The first `until` events; `opened` is set at the first of them."""
     found: list[tuple[str, dict[str, Any]]] = []
     headers = {"authorization": f"Bearer {TOKEN}"}
     async with (
@@ -41,17 +43,20 @@ async def read(url: str, until: int, **query: Any) -> list[tuple[str, dict[str, 
                 name = line.removeprefix("event: ")
             elif line.startswith("data: "):
                 found.append((name, json.loads(line.removeprefix("data: "))))
+                if opened:
+                    opened.set()
                 if len(found) == until:
                     break
     return found
 
 
 async def test_changes_arrive_and_a_stream_resumes_without_a_gap(admin: Admin, url: str) -> None:
-    reading = asyncio.create_task(read(url, 2, kinds="environment"))
-    hello = await read(url, 1)
-    assert hello[0][0] == "hello"
+    opened = asyncio.Event()
+    reading = asyncio.create_task(read(url, 2, opened, kinds="environment"))
+    await asyncio.wait({reading, asyncio.ensure_future(opened.wait())}, return_when=asyncio.FIRST_COMPLETED)
     assert (await admin.post("/v1/environments", environment())).status_code == 202
     first = await reading
+    assert first[0][0] == "hello"
     assert first[1][0] == "change"
     change = first[1][1]
     assert (change["kind"], change["name"], change["generation"]) == ("environment", "env", 1)

@@ -20,8 +20,8 @@ from localcloud.servers.postgres import SchemaAccess
 from localcloud.servers.temporal import TemporalServer
 from tests.localcloud_aws.front import FrontProcess
 
-READY_S_MAX = 60.0
-STOP_S_MAX = 30.0
+READY_S_MAX = 120.0
+STOP_S_MAX = 60.0
 TOKEN = "the-process-token"
 
 

@@ -103,8 +103,8 @@ class CallOne:
             row.input.model_validate(given),
             result_type=row.output,
             task_queue=queue,
-            start_to_close_timeout=timedelta(seconds=20),
-            heartbeat_timeout=timedelta(seconds=10),
+            start_to_close_timeout=timedelta(seconds=60),
+            heartbeat_timeout=timedelta(seconds=30),
         )
 
 

@@ -34,7 +34,7 @@ from tests.dataplane.streams import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "google", "typing_extensions.py")
 TOKEN = "the-fleets-token"
-READY_S = 60.0
+READY_S = 120.0
 
 
 class Watchers:
@@ -155,7 +155,7 @@ class Front:
         return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **keys)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.endpoint}/_localcloud/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.endpoint}/_localcloud/{path}", timeout=30) as answer:
             return json.load(answer)
 
     def consoles(self) -> str:
@@ -163,7 +163,7 @@ class Front:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
         if self.process.stdout:
             self.process.stdout.close()
 
@@ -277,11 +277,11 @@ def in_service(front: Front, asg: str, count: int) -> list[str]:
 
 
 def health(address: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://{address}:7401/health", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{address}:7401/health", timeout=30) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 
 
 def metrics(address: str) -> list[str]:
-    with urllib.request.urlopen(f"http://{address}:7401/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{address}:7401/metrics", timeout=30) as answer:
         return str(answer.read().decode()).splitlines()

@@ -19,7 +19,7 @@ from services.provisioner.domain.pipeline import TopicPlan
 from shared.contracts.node import LETTER_BYTES_MAX, KafkaAccess
 from shared.contracts.objects import RetryPolicy
 
-DEADLINE_S = 60.0
+DEADLINE_S = 90.0
 LABELS = {"workspace": "default", "pipeline": "p", "stage": "s", "group": "g", "fleet": "g-r1", "revision": "1"}
 QUICK = RetryPolicy(attempts=3, first_s=0.01, factor=2, max_s=0.05)
 

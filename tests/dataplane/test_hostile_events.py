@@ -99,7 +99,7 @@ def test_what_others_write_to_a_stages_topic_goes_on_or_dies_and_holds_nothing_u
     ]
     for n, value in enumerate(values * 5):
         producer.produce(f"{name}.in", value, headers=headers[n // len(values)])
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     count = len(values) * 5
     with running(plan_of(kafka, name, [f"{name}.out"]), Normalizing(Normalize())) as (_, measures, book):
         with reading(kafka, name, f"{name}.out", f"{name}.dead") as reader:
@@ -125,7 +125,7 @@ def test_an_event_as_large_as_a_topic_takes_dies_with_its_reason_and_what_is_mad
     whole = plans["in"].bytes_max - 1_000
     for value in (b"\xff" * whole, b'"' + b"x" * (whole - 2) + b'"', b'{"x":"%b"}' % (b"y" * EVENT_BYTES_MAX), b"{}"):
         producer.produce(f"{name}.in", value)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     with (
         running(plan_of(kafka, name, [f"{name}.out"]), Normalizing(Normalize())),
         reading(kafka, name, f"{name}.out", f"{name}.dead") as reader,

@@ -175,7 +175,7 @@ async def many(events): return events
 
 def checked(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "headrace_runtime", "check", "--code", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
 
 
 def test_check_runs_events_and_says_what_becomes_of_each(tmp_path: Path) -> None:

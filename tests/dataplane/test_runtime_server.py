@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
 
 from dataplane.stages.transforming import open_socket
 from tests.dataplane.streams import wait_until
+from tests.dataplane.transform_servers import with_time
 
 CODE = """
 import os, sys, time
@@ -80,7 +80,7 @@ def server(short_folder: Path) -> Iterator[tuple[pb_grpc.TransformServiceStub, i
     channel.close()
     assert process.stdin
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.fixture
@@ -123,10 +123,9 @@ def test_a_crash_costs_the_event_at_fault_and_the_server_stays_up(
 
 
 def test_a_hanging_event_is_given_up_before_the_callers_deadline(call: Call) -> None:
-    began = time.monotonic()
-    found = call(["fine", "hang", "fine"], timeout=2.0)
-    assert time.monotonic() - began < 2.0
-    assert found[1:] == [(NON_RECOVERABLE, "Timeout"), (RECOVERABLE, "Timeout")]
+    wanted = [[{"n": 0, "do": "fine", "seen": True}], (NON_RECOVERABLE, "Timeout"), (RECOVERABLE, "Timeout")]
+    # After its deadline a call gets no answer at all.
+    assert with_time(lambda s: call(["fine", "hang", "fine"], timeout=s), 2.0, wanted) == wanted
 
 
 def test_a_batch_function_fails_event_by_event(call: Call) -> None:
@@ -142,7 +141,7 @@ def test_a_batch_that_crashes_is_recoverable_until_the_event_stands_alone(call: 
 
 def test_an_unknown_function_names_those_there_are(server: tuple[pb_grpc.TransformServiceStub, int]) -> None:
     with pytest.raises(grpc.RpcError) as failure:
-        server[0].TransformBatch(pb.TransformBatchRequest(function="two", events=[b"{}"]), timeout=5)
+        server[0].TransformBatch(pb.TransformBatchRequest(function="two", events=[b"{}"]), timeout=60)
     assert failure.value.code() is grpc.StatusCode.NOT_FOUND
     assert "all-of-them, one" in failure.value.details()
 
@@ -157,7 +156,7 @@ def test_users_code_is_in_another_process_that_ends_with_the_server(short_folder
     wait_until(lambda: bool(server.children()), "a worker")
     (worker,) = server.children()
     process.kill()
-    process.wait(10)
+    process.wait(60)
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker has ended")
 
 
@@ -177,7 +176,7 @@ def test_check_says_why_code_cannot_be_served(tmp_path: Path, code: str, said: s
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     assert done.returncode == 3
     assert said in done.stderr

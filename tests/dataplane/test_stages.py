@@ -47,7 +47,7 @@ def name(kafka: KafkaServer, unique_name: str) -> str:
 
 def committed(kafka: KafkaServer, name: str, partitions: int = 4) -> int:
     consumer = Consumer({**kafka.client_settings(), "group.id": f"{name}.group", "log_level": 0})
-    places = consumer.committed([TopicPartition(f"{name}.in", p) for p in range(partitions)], timeout=10)
+    places = consumer.committed([TopicPartition(f"{name}.in", p) for p in range(partitions)], timeout=60)
     consumer.close()
     return sum(max(0, p.offset) for p in places)
 

@@ -130,12 +130,12 @@ def test_a_table_in_a_file_is_read_again_and_serves_on_while_it_cannot_be(tmp_pa
     try:
         assert row_of(only(work, UA)) == "TableUnavailable"
         file.write_text("code,name\nUA,United\n")
-        wait_until(lambda: row_of(only(work, UA)) == {"code": "UA", "name": "United"}, "the table is there", 10)
+        wait_until(lambda: row_of(only(work, UA)) == {"code": "UA", "name": "United"}, "the table is there")
         file.write_text("no,key\n1,2\n")
-        wait_until(lambda: "has no 'code'" in work._lookup._why, "the bad table was seen", 10)  # type: ignore[attr-defined]
+        wait_until(lambda: "has no 'code'" in work._lookup._why, "the bad table was seen")  # type: ignore[attr-defined]
         assert row_of(only(work, UA)) == {"code": "UA", "name": "United"}
         file.write_text("code,name\nUA,United Airlines\n")
-        wait_until(lambda: "Airlines" in str(row_of(only(work, UA))), "the mended table is there", 15)
+        wait_until(lambda: "Airlines" in str(row_of(only(work, UA))), "the mended table is there")
         assert row_of(only(work, {"flight": 3})) is None
     finally:
         work.close()
@@ -152,10 +152,10 @@ def test_what_has_no_row_is_as_declared(tmp_path: Path) -> None:
     ]
     for changes, row in wanted:
         work = enrich(source, **changes)
-        wait_until(lambda work=work, row=row: row_of(only(work, UA)) == row, f"{row}", 10)  # type: ignore[misc]
+        wait_until(lambda work=work, row=row: row_of(only(work, UA)) == row, f"{row}")  # type: ignore[misc]
         work.close()
     work = enrich(source, on_missing="drop")
-    wait_until(lambda: only(work, UA) == Done((), "no_row"), "it is dropped", 10)
+    wait_until(lambda: only(work, UA) == Done((), "no_row"), "it is dropped")
     work.close()
     with pytest.raises(ValidationError, match="give both or neither"):
         enrich(source, on_missing="default")
@@ -184,7 +184,7 @@ def test_a_table_behind_a_url_and_one_in_valkey(empty_valkey: ValkeyServer, tmp_
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     work = enrich({"type": "http", "url": f"http://127.0.0.1:{server.server_address[1]}/"})
-    wait_until(lambda: row_of(only(work, UA)) == {"name": "United"}, "the table is there", 10)
+    wait_until(lambda: row_of(only(work, UA)) == {"name": "United"}, "the table is there")
     work.close()
     server.shutdown()
     thread.join()
@@ -249,8 +249,8 @@ def test_a_route_sends_each_event_where_it_belongs_and_nowhere_else(kafka: Kafka
         assert two.ids(60) == {f"e{n}" for n in range(0, 120, 2)}
         wait_until(lambda: value_of(measures.lines(), "headrace_messages_dropped_total", reason="unmatched") == 40, "")
         assert len(one.messages) == 80
-        dropped = sum(r.dropped.get("unmatched", 0) for r in book.changed(time.time(), held_back=False))
-        assert dropped == 40
+    dropped = sum(r.dropped.get("unmatched", 0) for r in book.changed(time.time(), held_back=False))
+    assert dropped == 40
 
 
 @dataclass

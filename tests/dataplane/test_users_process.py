@@ -74,7 +74,7 @@ def test_users_code_has_no_rights_no_secrets_and_limits(users: UsersProcess, tmp
     event = {"paths": paths, "session": os.getsid(0)}
     with open_socket(users.socket) as channel:
         request = pb.TransformBatchRequest(events=[orjson.dumps(event)])
-        (result,) = pb_grpc.TransformServiceStub(channel).TransformBatch(request, timeout=20).results
+        (result,) = pb_grpc.TransformServiceStub(channel).TransformBatch(request, timeout=60).results
     seen = orjson.loads(result.outputs[0])
     assert seen["environment"] == ["COLOUR", "HOME", "LANG", "PATH", "TMPDIR"]
     assert (seen["files"], seen["session"]) == ([1024, 1024], True)

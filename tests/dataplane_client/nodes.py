@@ -28,7 +28,7 @@ def act(event):
         os._exit(7)
     return event | {"node": HERE.name}
 """
-ENDS_S_MAX = 20.0
+ENDS_S_MAX = 60.0
 GROUP = "scores"
 
 

@@ -65,7 +65,7 @@ def post(address: str, path: str, body: Any) -> tuple[int, Any]:
         f"http://{address}:7400{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as e:
         return e.code, json.load(e)
@@ -86,7 +86,7 @@ def test_a_machine_takes_events_for_topic_and_store_and_then_serves_them_as_feat
         url=f"redis://127.0.0.1:{empty_valkey.port}/0",
         view="planes",
         password_file=str(tmp_path / "password"),
-        timeout_s=2.0,
+        timeout_s=15.0,
     )
     call = GroupCall(group=GROUP, function="act", timeout_s=10.0)
     tell(control, kafka, PushIngest(topic=f"{unique_name}.out", store=online, transform=call), 1)

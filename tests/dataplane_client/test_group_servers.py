@@ -39,7 +39,7 @@ from tests.dataplane.streams import (
 )
 from tests.dataplane_client.nodes import GROUP, Cluster, cluster
 
-CALL = GroupCall(group=GROUP, function="act", timeout_s=5.0)
+CALL = GroupCall(group=GROUP, function="act", timeout_s=20.0)
 JSON = "application/json"
 
 
@@ -53,7 +53,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def online(empty_valkey: ValkeyServer, tmp_path: Path) -> OnlineStore:
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     url = f"redis://127.0.0.1:{empty_valkey.port}/0"
-    return OnlineStore(url=url, view="planes", password_file=str(tmp_path / "password"), timeout_s=2.0)
+    return OnlineStore(url=url, view="planes", password_file=str(tmp_path / "password"), timeout_s=15.0)
 
 
 class Serving:

@@ -127,7 +127,7 @@ def test_the_deadline_reaches_users_code(three: Cluster) -> None:
 def test_code_slower_than_the_first_patience_is_learnt_and_never_blamed(three: Cluster) -> None:
     with client_of(three, "patient") as client:
         for _ in range(8):
-            (result,) = client.transform("act", events(1, sleep=1.0), 2.0)
+            (result,) = client.transform("act", events(1, sleep=2.0), 4.0)
             if not result.HasField("error"):
                 return
             assert result.error.error_class == pb.TransformError.ERROR_CLASS_RECOVERABLE, result.error
@@ -141,10 +141,10 @@ def test_a_client_shows_its_certificate_and_a_stranger_is_turned_away(three: Clu
 
 def test_a_node_serves_health_and_reflection(three: Cluster) -> None:
     with three.control.channel(three.addresses["a"]) as channel:
-        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=5)
+        (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=60)
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     names = {s.name for s in answer.list_services_response.service}
     assert "headrace_runtime.v1.TransformService" in names
@@ -197,7 +197,7 @@ def test_nothing_fails_while_a_server_is_killed_and_comes_back_as_another(tmp_pa
 
 
 def test_nothing_fails_while_a_server_hangs_and_it_takes_calls_again_when_it_is_back(tmp_path: Path) -> None:
-    with cluster(tmp_path) as nodes, client_of(nodes) as client, load(client, timeout_s=5.0) as calls:
+    with cluster(tmp_path) as nodes, client_of(nodes) as client, load(client, timeout_s=10.0) as calls:
         assert set(calls.more(200)) == {"a", "b", "c"}
         nodes.nodes["a"].process.send_signal(signal.SIGSTOP)
         calls.more(30)  # those in flight on it
@@ -209,7 +209,7 @@ def test_nothing_fails_while_a_server_hangs_and_it_takes_calls_again_when_it_is_
 def test_a_slow_server_is_asked_less(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes, client_of(nodes) as client, load(client) as calls:
         calls.more(100)
-        nodes.nodes["a"].slow(0.3)
+        nodes.nodes["a"].slow(1.5)
         calls.more(50)
         assert calls.more(600)["a"] < 60  # a third would be 200
 
@@ -218,7 +218,7 @@ def test_nothing_fails_while_a_server_drains(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes, client_of(nodes) as client, load(client) as calls:
         calls.more(100)
         nodes.nodes["a"].process.terminate()
-        assert nodes.nodes["a"].process.wait(20) == 0
+        assert nodes.nodes["a"].process.wait(60) == 0
         calls.more(200)
 
 
@@ -245,7 +245,7 @@ def test_a_server_that_has_too_much_to_do_says_when_to_come_back(tmp_path: Path)
         request = pb.TransformBatchRequest(function="act", events=events(1, sleep=0.3))
         with nodes.control.channel(nodes.addresses["a"]) as channel:
             method = TransformServiceStub(channel).TransformBatch
-            errors = [e for e in (c.exception() for c in [method.future(request, timeout=30) for _ in range(60)]) if e]
+            errors = [e for e in (c.exception() for c in [method.future(request, timeout=60) for _ in range(60)]) if e]
             assert errors
             for error in errors:
                 assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -255,15 +255,16 @@ def test_a_server_that_has_too_much_to_do_says_when_to_come_back(tmp_path: Path)
 def test_when_one_server_has_too_much_to_do_the_others_take_it(tmp_path: Path) -> None:
     with cluster(tmp_path, workers=1) as nodes, client_of(nodes) as client:
         client.transform("act", events(1), TIMEOUT_S)
-        flood = pb.TransformBatchRequest(function="act", events=events(1, sleep=0.2))
+        flood = pb.TransformBatchRequest(function="act", events=events(1, sleep=60))
         with nodes.control.channel(nodes.addresses["a"]) as channel, ThreadPoolExecutor(6) as pool:
             method = TransformServiceStub(channel).TransformBatch
-            flooding = [method.future(flood, timeout=30) for _ in range(12)]
+            flooding = [method.future(flood, timeout=60) for _ in range(60)]
+            wait_until(lambda: any(call.done() for call in flooding), "it turns calls away")
             found = list(pool.map(lambda _: client.transform("act", events(1), TIMEOUT_S), range(200)))
             for call in flooding:
                 call.cancel()
         counts = Counter(n for results in found for n in nodes_of(results))
-        assert counts["a"] < 40
+        assert (counts["a"], sum(counts.values())) == (0, 200)
 
 
 def test_the_budget_bounds_the_calls_while_every_server_fails(tmp_path: Path) -> None:
@@ -293,6 +294,6 @@ def test_the_node_process_ends_with_its_starter(tmp_path: Path) -> None:
         assert process.stdin
         process.stdin.close()
         try:
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         except subprocess.TimeoutExpired:
             pytest.fail("it went on")

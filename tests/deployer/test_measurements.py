@@ -1,11 +1,13 @@
 """What fleets did, read from a real Prometheus that scrapes counters of the names that nodes have."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
 from time import time
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import Metric
 
 from localcloud import ports
 from localcloud.servers.prometheus import PrometheusServer
@@ -17,14 +19,26 @@ from shared.prometheus import PrometheusClient
 
 LABELS = ["workspace", "group", "fleet", "node", "pipeline", "stage"]
 OLD, NEW = FleetId("delays-r1"), FleetId("delays-r2")
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
+
+
+class WholeChanges(CollectorRegistry):
+    """A registry whose readers see what is changed under `changing` as a whole, or not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changing = threading.Lock()
+
+    def collect(self) -> Iterable[Metric]:
+        with self.changing:
+            return list(super().collect())
 
 
 class Nodes:
     """Counters of two fleets, behind one port."""
 
     def __init__(self, group: str) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = WholeChanges()
         self.group = group
         self.out = Counter("headrace_messages_out", "out", LABELS, registry=self.registry)
         self.failed = Counter("headrace_messages_failed", "failed", [*LABELS, "kind"], registry=self.registry)
@@ -69,16 +83,18 @@ async def test_growth_of_each_fleet_with_failures_that_came_before_the_first_scr
     nodes: Nodes, client: PrometheusClient
 ) -> None:
     group = nodes.group
-    for node in ("i-1", "i-2"):
-        nodes.info.labels(*nodes.labels(OLD, node)).set(1)
-        nodes.out.labels(*nodes.labels(OLD, node)).inc(10_000)  # long before the window
+    with nodes.registry.changing:
+        for node in ("i-1", "i-2"):
+            nodes.info.labels(*nodes.labels(OLD, node)).set(1)
+            nodes.out.labels(*nodes.labels(OLD, node)).inc(10_000)  # long before the window
     since = await until_scraped(client, f'sum(headrace_messages_out_total{{group="{group}"}})', 20_000)
-    nodes.info.labels(*nodes.labels(NEW, "i-3")).set(1)
-    nodes.out.labels(*nodes.labels(NEW, "i-3")).inc(900)
-    nodes.failed.labels(*nodes.labels(NEW, "i-3"), "non_recoverable").inc(100)
-    nodes.out.labels(*nodes.labels(OLD, "i-1")).inc(3000)
-    for _ in range(10):
-        nodes.seconds.labels(*nodes.labels(NEW, "i-3")).observe(0.5)
+    with nodes.registry.changing:
+        nodes.info.labels(*nodes.labels(NEW, "i-3")).set(1)
+        nodes.out.labels(*nodes.labels(NEW, "i-3")).inc(900)
+        nodes.failed.labels(*nodes.labels(NEW, "i-3"), "non_recoverable").inc(100)
+        nodes.out.labels(*nodes.labels(OLD, "i-1")).inc(3000)
+        for _ in range(10):
+            nodes.seconds.labels(*nodes.labels(NEW, "i-3")).observe(0.5)
     until = await until_scraped(client, f'sum(headrace_messages_failed_total{{group="{group}"}})', 100)
     read = await PrometheusMeasurements(client, "default").read(GroupName(group), (OLD, NEW), since, until)
     assert not isinstance(read, Unreadable)

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import SecretStr
 from temporalio import workflow
-from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -33,7 +32,8 @@ from shared.contracts.provisioning import OperationResult
 from shared.database import Database
 from shared.system import SystemClock, SystemIds
 from shared.telemetry.logs import configure_logs
-from shared.temporal.converter import DATA_CONVERTER
+from shared.temporal.client import connect
+from shared.temporal.worker import connected
 from tests.admin_api.conftest import FolderOfCode
 from workflows.apply_objects import ApplyObjects
 
@@ -101,9 +101,7 @@ class InThread:
 async def serve(settings: AdminSettings, stop: asyncio.Event, ready: threading.Event) -> None:
     pool = Database(settings.database_url, settings.database_schema, "admin_api")
     channels = ServiceChannels(settings)
-    client = await Client.connect(
-        settings.temporal_address, namespace=settings.temporal_namespace, data_converter=DATA_CONVERTER
-    )
+    client = await connected(await connect(settings.temporal_address, settings.temporal_namespace))
     adapters = Adapters(
         store=PostgresStore(pool),
         workflows=TemporalWorkflows(client),

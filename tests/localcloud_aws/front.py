@@ -18,7 +18,7 @@ from localcloud.process import Launch, StackProcess
 
 REGION = "us-east-1"
 PROBE_S_MAX = 2.0
-WAIT_S_MAX = 60.0
+WAIT_S_MAX = 90.0
 WAIT_EVERY_S = 0.05
 _MAKING = threading.Lock()
 
@@ -78,7 +78,7 @@ class FrontProcess(StackProcess):
 
     def ask(self, path: str, method: str = "GET", **more: Any) -> Any:
         """The control API's answer."""
-        answer = httpx.request(method, f"{self.url}/_localcloud/{path}", timeout=10.0, trust_env=False, **more)
+        answer = httpx.request(method, f"{self.url}/_localcloud/{path}", timeout=60.0, trust_env=False, **more)
         assert answer.is_success, answer.text
         return answer.json()
 

@@ -22,7 +22,8 @@ from localcloud.aws.boot_time import BootTime, BootTimeUnreadableError
 from localcloud.aws.client import Control
 from tests.localcloud_aws.front import FrontProcess, in_state, make_group, make_template, until
 
-END_S_MAX = 25.0  # less than the call would hang
+END_S_MAX = 50.0  # less than the call would hang
+HANGS_S = 60.0
 IMAGE = {"ImageId": "ami-headrace", "InstanceType": "m6a.large"}
 SAYING = f"{sys.executable} -c \"print('hello of the machine', flush=True); import time; time.sleep(300)\""
 
@@ -54,7 +55,7 @@ def reaches(front: FrontProcess, instance_id: str, state: str) -> None:
 
 
 def metadata(front: FrontProcess, instance_id: str, path: str) -> httpx.Response:
-    return httpx.get(f"{front.url}/_localcloud/imds/{instance_id}/latest/meta-data/{path}", trust_env=False)
+    return httpx.get(f"{front.url}/_localcloud/imds/{instance_id}/latest/meta-data/{path}", trust_env=False, timeout=60)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_one_signal_ends_it_while_a_call_hangs_and_a_connection_is_open(place: P
         until(lambda: front.machines()[instance_id]["pid"], "its process")
         pid = front.machines()[instance_id]["pid"]
         with Control(front.url) as control, ThreadPoolExecutor(1) as pool:
-            control.inject("slow", 60, service="ec2", delay_s=30)
+            control.inject("slow", 900, service="ec2", delay_s=HANGS_S)
             hanging = pool.submit(front.client("ec2").describe_vpcs)
             until(lambda: control.faults() and not hanging.done(), "the call to hang")
             assert front.pid is not None

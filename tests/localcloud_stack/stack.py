@@ -11,7 +11,7 @@ from pathlib import Path
 from localcloud.status import Status, is_same_process, read_status
 
 COMMAND_S_MAX = 240.0
-WAIT_S = 45.0
+WAIT_S = 90.0
 
 
 class Stack:

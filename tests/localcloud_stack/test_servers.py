@@ -22,6 +22,7 @@ from localcloud.servers.postgres import PostgresServer
 from localcloud.servers.prometheus import PrometheusServer
 from localcloud.servers.temporal import SEARCH_ATTRIBUTES, TemporalServer
 from localcloud.servers.valkey import ValkeyServer
+from tests.temporal_namespaces import connected
 
 
 def test_postgres_wants_the_password(postgres: PostgresServer) -> None:
@@ -62,7 +63,8 @@ def test_valkey_wants_the_password(empty_valkey: ValkeyServer) -> None:
 async def test_temporal_has_the_namespace_and_the_search_attributes(temporal_server: TemporalServer) -> None:
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 
-    client = await Client.connect(temporal_server.address, namespace=temporal_server.namespace)
+    address, namespace = temporal_server.address, temporal_server.namespace
+    client = await connected(lambda: Client.connect(address, namespace=namespace))
     known = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace="headrace"))
     assert set(SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
 
@@ -82,14 +84,14 @@ def test_prometheus_says_what_is_wrong_with_a_configuration(prometheus: Promethe
 
 def test_kafka_carries_a_message(kafka: KafkaServer, unique_name: str) -> None:
     admin = AdminClient(kafka.client_settings())
-    admin.create_topics([NewTopic(unique_name, num_partitions=1, replication_factor=1)])[unique_name].result(10)
+    admin.create_topics([NewTopic(unique_name, num_partitions=1, replication_factor=1)])[unique_name].result(60)
     producer = Producer({**kafka.client_settings(), "acks": "all"})
     producer.produce(unique_name, b"hello")
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     consumer = Consumer({**kafka.client_settings(), "group.id": unique_name, "auto.offset.reset": "earliest"})
     consumer.subscribe([unique_name])
     try:
-        message = consumer.poll(20)
+        message = consumer.poll(60)
         assert message is not None
         assert message.value() == b"hello"
     finally:
@@ -101,7 +103,7 @@ def test_kafka_turns_a_wrong_password_away(kafka: KafkaServer) -> None:
     settings: dict[str, Any] = {**kafka.client_settings(), "sasl.password": "wrong", "log_level": 0}
     settings["error_cb"] = lambda error: failures.append(str(error))
     client = AdminClient(settings)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not failures and time.monotonic() < deadline:
         client.poll(0.2)
     assert any("uthentication" in failure for failure in failures), failures

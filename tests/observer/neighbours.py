@@ -132,7 +132,7 @@ def running_aws(log: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def aws_is_up(url: str) -> bool:

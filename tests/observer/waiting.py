@@ -8,7 +8,7 @@ Found = TypeVar("Found")
 LOOK_EVERY_S = 0.1
 
 
-async def eventually(look: Callable[[], Awaitable[Found | None]], within_s: float = 20.0) -> Found:
+async def eventually(look: Callable[[], Awaitable[Found | None]], within_s: float = 60.0) -> Found:
     """What `look` gives once it is not None; TimeoutError after the deadline."""
     async with asyncio.timeout(within_s):
         while True:

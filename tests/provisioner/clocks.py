@@ -11,6 +11,7 @@ class StillClock:
 
     def __init__(self) -> None:
         self.passed_s = 0.0
+        self.sleeps = 0  # begun so far
         self._moved = asyncio.Event()
 
     def pass_s(self, seconds: float) -> None:
@@ -26,8 +27,14 @@ class StillClock:
 
     async def sleep(self, seconds: float) -> None:
         ends_at = self.passed_s + seconds
+        self.sleeps += 1
         while self.passed_s < ends_at:
             await self._moved.wait()
+
+    async def slept(self, times: int) -> None:
+        """Return when so many sleeps have begun."""
+        while self.sleeps < times:  # noqa: ASYNC110  what runs is on this loop
+            await asyncio.sleep(0)
 
 
 class CountingIds:

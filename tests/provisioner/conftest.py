@@ -22,7 +22,7 @@ from shared.domain.activity import ActivityKind
 from shared.redis import redis_client
 
 ROOT = Path(__file__).resolve().parents[2]
-STOP_S_MAX = 20.0
+STOP_S_MAX = 60.0
 AWS = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",

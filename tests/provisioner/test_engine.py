@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.aws.client import Control
 from services.provisioner.domain.runs import ProcessMark
 from services.provisioner.operations.groups import Groups
 from shared.aws.clients import aws_client
@@ -34,7 +35,8 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning"),  # the SDK warns as it loads
 ]
-CHANGE_S_MAX = 30.0
+CHANGE_S_MAX = 90.0
+READ_BACK_S = 30.0  # the engine stands still for so long
 CODE = Artifact(url="s3://bundles/code/1.tar.gz", sha256="c" * 64)
 SITE = Artifact(url="s3://bundles/environments/1.tar.gz", sha256="e" * 64)
 
@@ -203,8 +205,13 @@ async def test_a_group_removed_by_hand_is_destructive_drift_and_comes_back(runni
 
 
 async def killed_while_creating(running: Running, group: str) -> HeadraceError:
-    """Kill -9 Pulumi's process when the group's launch template is there."""
-    stacks = running.adapters.runs
+    """Kill -9 Pulumi's process when the group's launch template is there, and nobody has told it so yet."""
+    reading_back = {"service": "ec2", "actions": ["DescribeLaunchTemplateVersions"], "delay_s": READ_BACK_S}
+    with Control(os.environ["AWS_ENDPOINT_URL"]) as control, control.fault("slow", 300, **reading_back):
+        return await _killed(running, group)
+
+
+async def _killed(running: Running, group: str) -> HeadraceError:
     adding = asyncio.ensure_future(add(running, group, 1))
     filters = [{"Name": "launch-template-name", "Values": [f"headrace-default-{group}-r1"]}]
 
@@ -214,7 +221,7 @@ async def killed_while_creating(running: Running, group: str) -> HeadraceError:
     async with asyncio.timeout(CHANGE_S_MAX * 2):
         while not await asyncio.to_thread(template):
             assert not adding.done()
-    (run,) = [r for r in await stacks.running() if r.group == group]
+    (run,) = [r for r in await running.adapters.runs.running() if r.group == group]
     mark: ProcessMark = run.processes[-1]
     os.kill(mark.pid, signal.SIGKILL)
     with pytest.raises(HeadraceError) as caught:

@@ -20,7 +20,7 @@ from tests.provisioner.clocks import StillClock
 from tests.provisioner.cloud import DictMirror, TableMachines, members
 from tests.provisioner.examples import departures, fleet, intent
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 DELAYS = GroupName("delays")
 
 

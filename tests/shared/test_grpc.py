@@ -136,7 +136,7 @@ async def test_a_watch_gives_items_then_its_error(channel: grpc.aio.Channel) -> 
 
 
 async def test_health_is_served(channel: grpc.aio.Channel) -> None:
-    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 

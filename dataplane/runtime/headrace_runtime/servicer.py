@@ -8,6 +8,7 @@ from headrace_runtime import __version__
 from headrace_runtime.applying import Result
 from headrace_runtime.failures import Failure
 from headrace_runtime.gate import Gate
+from headrace_runtime.margins import kept_back_s
 from headrace_runtime.measuring import BOUNDS
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
@@ -17,7 +18,7 @@ EVENTS_MAX = 10_000
 EVENT_BYTES_MAX = 8 * 1024 * 1024
 ANSWER_BYTES_MAX = 60 * 1024 * 1024  # of a call; below the message's limit
 CALL_S_MAX = 60.0  # for a caller that gives no deadline
-ANSWER_MARGIN_S = 0.2  # of the caller's deadline, kept to send the answer
+ANSWER_S_MIN = 0.2  # of the caller's deadline, kept to send the answer
 PUSH_BACK = "grpc-retry-pushback-ms"  # what gRPC's own retries obey
 SERVICE = pb.DESCRIPTOR.services_by_name["TransformService"].full_name
 
@@ -34,7 +35,7 @@ class TransformServicer(pb_grpc.TransformServiceServicer):
         """Run a function over events; fails as a call only when no worker is free or there is no such function."""
         remaining = context.time_remaining()
         allowed_s = CALL_S_MAX if remaining is None else min(remaining, CALL_S_MAX)
-        deadline = time.monotonic() + max(0.0, allowed_s - ANSWER_MARGIN_S)
+        deadline = time.monotonic() + max(0.0, allowed_s - kept_back_s(allowed_s, ANSWER_S_MIN))
         function = self._function(request, context)
         if not self._gate.enter():
             self._turn_away(context, f"{self._gate.limit} calls are here already: come back later")

@@ -21,12 +21,13 @@ from pathlib import Path
 from headrace_runtime.applying import Result
 from headrace_runtime.failures import Failure
 from headrace_runtime.frames import Closed, receive, send, unpack_results
+from headrace_runtime.margins import kept_back_s
 from headrace_runtime.measuring import Recorder
 from headrace_runtime.worker import BAD_CODE, INDEX_BYTES, NOT_YET, READY, SECONDS, read_index, reset_index
 
 LOAD_S_MAX = 60.0
 KILLED_S_MAX = 10.0  # until the kernel has taken a killed process away
-RETURN_S = 0.05  # before the caller's time is up, a worker that can gives back what it has
+RETURN_S_MIN = 0.05  # before the caller's time is up, a worker that can gives back what it has
 # A worker sees what this process sees, and nothing of its own environment or site.
 _BOOT = "import json,sys;sys.path[:]=json.loads(sys.argv.pop(1));from headrace_runtime.worker import main;main()"
 
@@ -101,7 +102,9 @@ class WorkerProcess:
         reset_index(self._index)
         try:
             self._connection.settimeout(_left(deadline))
-            send(self._connection, [function.encode(), SECONDS.pack(_left(deadline) - RETURN_S), *events])
+            left_s = _left(deadline)
+            allowed_s = left_s - kept_back_s(left_s, RETURN_S_MIN)
+            send(self._connection, [function.encode(), SECONDS.pack(allowed_s), *events])
             while len(results) < len(events):
                 self._connection.settimeout(_left(deadline))
                 measured, *packed = receive(self._connection)
