@@ -1,6 +1,6 @@
 """The real servers that tests run against: each is started once a session, on loopback, with a password.
 
-    postgres          a cluster; `database` gives a test its own migrated schemas
+    postgres          a cluster; `database` gives a test its own copies of migrated schemas
     valkey            a server; `empty_valkey` is the same one, emptied for the test
     temporal          the development server; `time_skipping` runs hours in milliseconds
     prometheus        a server that scrapes what a test tells it to
@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import pytest
 import redis
+from psycopg import sql
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
@@ -66,24 +67,47 @@ def postgres(server_directory: Path) -> Iterator[PostgresServer]:
     yield from _running(server)
 
 
-@pytest.fixture
-def database(postgres: PostgresServer, unique_name: str) -> Iterator[Callable[[str], SchemaAccess]]:
-    """A database of the test's own; `database("observer")` gives that service's role and schema, migrated."""
-    postgres.create_database(unique_name)
-    roles: list[str] = []
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> Callable[[str], SchemaAccess]:
+    """A service's role and schema in a database that nobody uses: migrated once, and copied for each test."""
+    made: dict[str, SchemaAccess] = {}
 
     def schema_of(service: str) -> SchemaAccess:
-        role = f"{unique_name}_{service}"
-        access = postgres.create_schema(unique_name, service, role, PASSWORD)
-        roles.append(role)
-        migrate(service, access)
-        return access
+        if service not in made:
+            name = template_of(service)
+            postgres.create_database(name)
+            access = postgres.create_schema(name, service, name, PASSWORD)
+            migrate(service, access)
+            made[service] = access
+        return made[service]
+
+    return schema_of
+
+
+def template_of(service: str) -> str:
+    """The database that is copied, and the role that owns the schema in it and in every copy."""
+    return f"template_{service}"
+
+
+@pytest.fixture
+def database(
+    postgres: PostgresServer, migrated: Callable[[str], SchemaAccess], unique_name: str
+) -> Iterator[Callable[[str], SchemaAccess]]:
+    """Databases of the test's own; `database("observer")` gives one with that service's role and schema, migrated."""
+    made: list[str] = []
+
+    def schema_of(service: str) -> SchemaAccess:
+        schema, template, copy = migrated(service).schema, template_of(service), f"{unique_name}_{service}"
+        with postgres.connect() as connection:
+            for statement in ("CREATE DATABASE {copy} TEMPLATE {role}", "GRANT CONNECT ON DATABASE {copy} TO {role}"):
+                names = {"copy": sql.Identifier(copy), "role": sql.Identifier(template)}
+                connection.execute(sql.SQL(statement).format(**names))
+        made.append(copy)
+        return SchemaAccess(postgres.url(copy, template, PASSWORD), schema)
 
     yield schema_of
-    postgres.drop_database(unique_name)
-    with postgres.connect() as connection:
-        for role in roles:
-            connection.execute(f'DROP ROLE "{role}"')
+    for copy in made:
+        postgres.drop_database(copy)
 
 
 def migrate(service: str, access: SchemaAccess) -> None:

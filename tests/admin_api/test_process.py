@@ -45,7 +45,7 @@ def running(environment: dict[str, str], url: str, log: Path) -> Iterator[subpro
 
 def is_up(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", timeout=1.0).status_code == 200
+        return httpx.get(f"{url}/healthz", timeout=5.0).status_code == 200
     except httpx.TransportError:
         return False
 

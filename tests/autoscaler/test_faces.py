@@ -154,7 +154,7 @@ async def test_every_activity_answers_over_temporal_and_again_alike(called: Call
         done = await called.call("autoscaler.set_desired", SetDesiredInput(scale=out, lease=w.lease(8)))
         assert done.outcome == "set"
         w.cloud.boots_per_look = 1
-        done = await called.call("autoscaler.wait_in_service", WaitInServiceInput(scale=out, timeout_s=30))
+        done = await called.call("autoscaler.wait_in_service", WaitInServiceInput(scale=out, timeout_s=60))
         assert (done.outcome, done.in_service) == ("in_service", {"delays-r1": 5})
         await called.call("autoscaler.record_outcome", done)
         await called.call("autoscaler.release", ReleaseInput(group=GROUP, activity_id="act-1", token=7))

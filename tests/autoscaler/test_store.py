@@ -144,7 +144,7 @@ async def test_any_sequence_gets_the_same_answers_as_in_memory(access: Database)
     def run(sequence: list[tuple[Any, ...]]) -> None:
         nonlocal tried
         tried += 1
-        asyncio.run_coroutine_threadsafe(compare(sequence), loop).result(30)
+        asyncio.run_coroutine_threadsafe(compare(sequence), loop).result(120)
 
     await asyncio.to_thread(run)
     assert tried >= 60

@@ -17,7 +17,7 @@ def test_a_plan_has_every_action_and_follows_from_its_seed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_acknowledged_event_is_lost_while_everything_is_killed_in_midstream() -> None:
     found = durability_run(EVENTS, SEED, nodes_each=2, faults=(FAULTS, FAULTS), gap_s=1.0)
     assert (found.acknowledged, found.lost, found.dead_unexpected) == (EVENTS, [], [])

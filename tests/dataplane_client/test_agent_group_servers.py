@@ -88,7 +88,7 @@ def test_a_machine_takes_events_for_topic_and_store_and_then_serves_them_as_feat
         password_file=str(tmp_path / "password"),
         timeout_s=15.0,
     )
-    call = GroupCall(group=GROUP, function="act", timeout_s=10.0)
+    call = GroupCall(group=GROUP, function="act", timeout_s=30.0)
     tell(control, kafka, PushIngest(topic=f"{unique_name}.out", store=online, transform=call), 1)
     user_data = {
         "group": "served",

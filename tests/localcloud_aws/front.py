@@ -20,7 +20,8 @@ REGION = "us-east-1"
 PROBE_S_MAX = 2.0
 WAIT_S_MAX = 90.0
 WAIT_EVERY_S = 0.05
-_MAKING = threading.Lock()
+_SESSION = boto3.session.Session()  # keeps the services' descriptions, which take longest to read
+_MAKING = threading.Lock()  # a session makes one client at a time
 
 
 class FrontProcess(StackProcess):
@@ -34,6 +35,11 @@ class FrontProcess(StackProcess):
         super().__init__(log)
         self.port = port
         self._arguments = arguments
+        self._clients: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        """Connections to an earlier process are of no use."""
+        self._clients.clear()
 
     def ports(self) -> tuple[int, ...]:
         return (self.port,)
@@ -54,7 +60,9 @@ class FrontProcess(StackProcess):
         }
 
     def client(self, service: str, **more: Any) -> Any:
-        """A boto3 client; `more` overrides."""
+        """A boto3 client, always the same one; `more` overrides, and gives a new one."""
+        if not more and service in self._clients:
+            return self._clients[service]
         settings: dict[str, Any] = {
             "region_name": REGION,
             "endpoint_url": self.url,
@@ -63,7 +71,10 @@ class FrontProcess(StackProcess):
             "config": Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         }
         with _MAKING:
-            return boto3.session.Session().client(service, **(settings | more))
+            made = _SESSION.client(service, **(settings | more))
+        if not more:
+            self._clients[service] = made
+        return made
 
     def launch(self) -> Launch:
         command = (sys.executable, "-m", "localcloud.aws", "--port", str(self.port), *self._arguments)

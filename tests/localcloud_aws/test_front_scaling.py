@@ -156,7 +156,7 @@ def test_a_metric_scales_a_group_by_its_alarm(localcloud_aws: FrontProcess, uniq
 def test_a_scheduled_action_comes_due(localcloud_aws: FrontProcess, unique_name: str) -> None:
     scaling = localcloud_aws.client("autoscaling")
     make_group(localcloud_aws, unique_name, make_template(localcloud_aws, unique_name), DesiredCapacity=0)
-    soon = datetime.now(UTC) + timedelta(seconds=2)
+    soon = datetime.now(UTC) + timedelta(seconds=4)
     named = {"AutoScalingGroupName": unique_name}
     scaling.put_scheduled_update_group_action(**named, ScheduledActionName="up", StartTime=soon, DesiredCapacity=2)
     scaling.put_scheduled_update_group_action(
@@ -243,7 +243,7 @@ def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: P
             **named, ScheduledActionName="s", Recurrence="0 9 * * *", DesiredCapacity=1
         )
         wanted = second_version(front, template)
-        points = {"CheckpointPercentages": [50, 100], "CheckpointDelay": 3, "InstanceWarmup": 0}
+        points = {"CheckpointPercentages": [50, 100], "CheckpointDelay": 5, "InstanceWarmup": 0}
         scaling.start_instance_refresh(**named, DesiredConfiguration=wanted, Preferences=points)
         until(lambda: refresh(front, "g")["PercentageComplete"] >= 50, "the checkpoint")
         make_group(front, "spot", template)

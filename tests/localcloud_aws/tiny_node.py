@@ -20,7 +20,7 @@ def token() -> str:
         method="PUT",
         headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -29,7 +29,7 @@ def metadata(path: str) -> str:
         os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] + "latest/" + path,
         headers={"X-aws-ec2-metadata-token": token()},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return str(answer.read().decode())
 
 

@@ -57,7 +57,7 @@ class Office:
                 ("tries", b"2"),
             ]
             producer.produce(topic_dead(self.pipeline, STAGE), event_id.encode(), b"k", headers=headers)
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
 
     async def redrive(self, **request: object) -> RedriveReport:
         asked = RedriveRequest.model_validate({"rate": 5000} | request)

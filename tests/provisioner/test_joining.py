@@ -74,7 +74,7 @@ class Port:
         self.stub = JoinServiceStub(self.channel)
 
     async def join(self, request: pb.JoinRequest) -> pb.JoinResponse:
-        answer: pb.JoinResponse = await self.stub.Join(request, timeout=10)
+        answer: pb.JoinResponse = await self.stub.Join(request, timeout=60)
         return answer
 
     async def denied(self, request: pb.JoinRequest) -> str:
@@ -173,5 +173,5 @@ async def test_a_request_that_is_no_request_is_invalid(port: Port) -> None:
 
 async def test_the_join_port_serves_nothing_else(port: Port) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await ProvisionerServiceStub(port.channel).GetGroup(pb.GetGroupRequest(name="delays"), timeout=10)
+        await ProvisionerServiceStub(port.channel).GetGroup(pb.GetGroupRequest(name="delays"), timeout=60)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED

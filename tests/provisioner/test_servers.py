@@ -36,7 +36,7 @@ async def shows(kafka: KafkaServer, prefix: str, expected: dict[str, int]) -> No
     seen: dict[str, int] | None = None
     async with asyncio.timeout(METADATA_S_MAX):
         while seen != expected:
-            there = (await asyncio.to_thread(admin.list_topics, timeout=10)).topics
+            there = (await asyncio.to_thread(admin.list_topics, timeout=60)).topics
             seen = {name: len(t.partitions) for name, t in there.items() if name.startswith(prefix)}
 
 

@@ -21,17 +21,17 @@ def test_what_a_run_left(tmp_path: Path, run_is_over: bool) -> None:
     try:
         if run_is_over:
             run.kill()
-            run.wait(10)
+            run.wait(60)
         assert end_leftovers(tmp_path) == ([directory.name] if run_is_over else [])
         assert directory.exists() is not run_is_over
         if run_is_over:
-            assert server.wait(10) == -9
+            assert server.wait(60) == -9
         else:
             assert psutil.Process(server.pid).is_running()
     finally:
         for process in (run, server):
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 def test_a_folder_without_a_note_is_left_alone(tmp_path: Path) -> None:

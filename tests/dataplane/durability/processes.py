@@ -28,7 +28,7 @@ from tests.dataplane.streams import wait_until
 ROOT = Path(__file__).resolve().parents[3]
 KIND = {"ingest": "ingest", "transform": "transform"}
 PARTITIONS = 6
-READY_S = 60.0
+READY_S = 120.0
 CODE = """
 import time
 from headrace_runtime import Failure, transform
@@ -57,7 +57,7 @@ class Child:
     def kill(self) -> None:
         """-9, also while it is frozen."""
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def again(self) -> None:
         self.kill()
