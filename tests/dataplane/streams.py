@@ -36,6 +36,14 @@ def make_topic_plans(kafka: KafkaServer, topics: Sequence[TopicPlan]) -> None:
     admin = AdminClient({**kafka.client_settings(), "log_level": 0})
     for made in admin.create_topics([NewTopic(t.name, t.partitions, 1, config=config_of(t)) for t in topics]).values():
         made.result(DEADLINE_S)
+    wait_until(lambda: _have_leaders(admin, topics), f"leaders of {', '.join(t.name for t in topics)}")
+
+
+def _have_leaders(admin: AdminClient, topics: Sequence[TopicPlan]) -> bool:
+    """A broker answers for a topic a little after it was made."""
+    there = admin.list_topics(timeout=DEADLINE_S).topics
+    leaders = [p.leader for t in topics if t.name in there for p in there[t.name].partitions.values()]
+    return len(leaders) == sum(t.partitions for t in topics) and min(leaders) >= 0
 
 
 def fill(kafka: KafkaServer, topic: str, values: Mapping[str, bytes], at: float | None = None) -> None:

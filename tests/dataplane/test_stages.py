@@ -35,6 +35,7 @@ from tests.dataplane.streams import (
     value_of,
     wait_until,
 )
+from tests.kafka_patience import patiently
 
 SPEC = Normalize(required=("n",), rename={"pad": "padding"}, defaults={"colour": "red"})
 
@@ -47,7 +48,8 @@ def name(kafka: KafkaServer, unique_name: str) -> str:
 
 def committed(kafka: KafkaServer, name: str, partitions: int = 4) -> int:
     consumer = Consumer({**kafka.client_settings(), "group.id": f"{name}.group", "log_level": 0})
-    places = consumer.committed([TopicPartition(f"{name}.in", p) for p in range(partitions)], timeout=60)
+    wanted = [TopicPartition(f"{name}.in", p) for p in range(partitions)]
+    places = patiently(lambda: consumer.committed(wanted, timeout=60))
     consumer.close()
     return sum(max(0, p.offset) for p in places)
 

@@ -24,6 +24,7 @@ from shared.contracts.admission import TTL_S_MAX, BeginInput, EndInput, Heartbea
 from shared.domain.activity import ActivityKind, ActivityOutcome, HolderAsk
 from shared.domain.errors import HeadraceError, NotFound, Unavailable
 from shared.grpc.client import open_channel
+from tests.kafka_patience import patiently
 from tests.observer.neighbours import (
     DELAYS,
     ENTRY,
@@ -112,9 +113,10 @@ def commit_all_but(kafka: KafkaServer, topic: str, left: int) -> None:
     consumer = Consumer({**kafka.client_settings(), "group.id": topic, "log_level": 0, "enable.auto.commit": False})
     offsets = []
     for partition in range(2):
-        _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
+        place = TopicPartition(topic, partition)
+        _, high = patiently(lambda place=place: consumer.get_watermark_offsets(place, timeout=60))
         offsets.append(TopicPartition(topic, partition, high - (left if partition == 0 else 0)))
-    consumer.commit(offsets=offsets, asynchronous=False)
+    patiently(lambda: consumer.commit(offsets=offsets, asynchronous=False))
     consumer.close()
 
 
