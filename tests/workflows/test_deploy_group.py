@@ -7,7 +7,9 @@ from shared.contracts.deployment import DeployInput, RollBackInput
 from shared.contracts.objects import Autoscaling, Rolling, ServerGroup, Slo
 from shared.contracts.progress import Progress
 from shared.domain.names import GroupName
+from tests.sim.temporal.playing import Play
 from tests.workflows.conftest import Theatre
+from tests.workflows.virtual_time import in_play
 from tests.workflows.world import World, blocked, code, park, stop
 
 GROUP = ServerGroup(
@@ -116,9 +118,10 @@ async def test_superseded_while_waiting(theatre: Theatre) -> None:
     assert result.outcome == "superseded"
 
 
-async def test_a_newer_request_replaces_a_waiting_one_and_runs(theatre: Theatre) -> None:
+@in_play
+async def test_a_newer_request_replaces_a_waiting_one_and_runs(play: Play) -> None:
     world = await world_of(blocked=[blocked() for _ in range(3)])
-    handle = await theatre.start(world, "DeployGroup", wish(2), "deploy/delays")
+    handle = await play.start(world, "DeployGroup", wish(2), "deploy/delays")
     await handle.signal("newer", wish(3))
     result = await handle.result()
     assert result.outcome == "done"
@@ -126,9 +129,10 @@ async def test_a_newer_request_replaces_a_waiting_one_and_runs(theatre: Theatre)
     assert world.revisions[2].code == code("code-3")
 
 
-async def test_a_newer_request_follows_one_that_touches_machines(theatre: Theatre) -> None:
+@in_play
+async def test_a_newer_request_follows_one_that_touches_machines(play: Play) -> None:
     world = await world_of()
-    handle = await theatre.start(world, "DeployGroup", wish(2), "deploy/delays")
+    handle = await play.start(world, "DeployGroup", wish(2), "deploy/delays")
 
     async def on_call(name: str, nth: int) -> None:
         if (name, nth) == ("provisioner.add_fleet", 1):
@@ -143,18 +147,20 @@ async def test_a_newer_request_follows_one_that_touches_machines(theatre: Theatr
     assert world.problems == []
 
 
-async def test_it_holds_before_a_step_while_told_to_park_and_goes_on(theatre: Theatre) -> None:
+@in_play
+async def test_it_holds_before_a_step_while_told_to_park_and_goes_on(play: Play) -> None:
     world = await world_of(asks={n: park("Frozen") for n in range(1, 6)})
-    result = await theatre.run(world, "DeployGroup", wish(), "deploy/delays")
+    result = await play.run(world, "DeployGroup", wish(), "deploy/delays")
     assert result.outcome == "done"
     beats = [given for name, given in world.calls if name == "observer.heartbeat"]
     assert [b.parked for b in beats[:5]] == [False, True, True, True, True]
     assert world.trace.index("provisioner.add_fleet") > 0
 
 
-async def test_a_lapsed_lease_is_asked_for_again_and_the_deployment_goes_on(theatre: Theatre) -> None:
+@in_play
+async def test_a_lapsed_lease_is_asked_for_again_and_the_deployment_goes_on(play: Play) -> None:
     world = await world_of(asks={2: stop("LeaseLapsed")})
-    result = await theatre.run(world, "DeployGroup", wish(), "deploy/delays")
+    result = await play.run(world, "DeployGroup", wish(), "deploy/delays")
     assert result.outcome == "done"
     assert world.serving == {"delays-r2": 100}
     assert [h.request.request_id.endswith("/again-1") for h in world.held.values()] == [False, True]
@@ -169,9 +175,10 @@ async def test_taken_over_it_touches_nothing_more(theatre: Theatre) -> None:
     assert world.problems == []
 
 
-async def test_abort_puts_the_old_fleet_back_without_marking_the_version(theatre: Theatre) -> None:
+@in_play
+async def test_abort_puts_the_old_fleet_back_without_marking_the_version(play: Play) -> None:
     world = await world_of()
-    handle = await theatre.start(world, "DeployGroup", wish(), "deploy/delays")
+    handle = await play.start(world, "DeployGroup", wish(), "deploy/delays")
 
     async def on_call(name: str, nth: int) -> None:
         if (name, nth) == ("provisioner.set_weights", 1):
@@ -187,9 +194,10 @@ async def test_abort_puts_the_old_fleet_back_without_marking_the_version(theatre
     assert world.problems == []
 
 
-async def test_pause_holds_and_promote_skips_the_bake(theatre: Theatre) -> None:
+@in_play
+async def test_pause_holds_and_promote_skips_the_bake(play: Play) -> None:
     world = await world_of()
-    handle = await theatre.start(world, "DeployGroup", wish(), "deploy/delays")
+    handle = await play.start(world, "DeployGroup", wish(), "deploy/delays")
     seen: list[str] = []
 
     async def on_call(name: str, nth: int) -> None:
@@ -208,16 +216,18 @@ async def test_pause_holds_and_promote_skips_the_bake(theatre: Theatre) -> None:
     assert notes[3] == notes[4] == "promoted by ada"
 
 
-async def test_measurements_that_cannot_be_read_hold_it_and_never_roll_it_back(theatre: Theatre) -> None:
+@in_play
+async def test_measurements_that_cannot_be_read_hold_it_and_never_roll_it_back(play: Play) -> None:
     world = await world_of(unreadable=12)
-    result = await theatre.run(world, "DeployGroup", wish(), "deploy/delays")
+    result = await play.run(world, "DeployGroup", wish(), "deploy/delays")
     assert result.outcome == "done"
     assert "deployer.judge" in world.trace
 
 
-async def test_undecided_for_long_a_person_is_asked(theatre: Theatre) -> None:
+@in_play
+async def test_undecided_for_long_a_person_is_asked(play: Play) -> None:
     world = await world_of(unreadable=10_000)
-    handle = await theatre.start(world, "DeployGroup", wish(), "deploy/delays")
+    handle = await play.start(world, "DeployGroup", wish(), "deploy/delays")
     seen: list[Progress] = []
 
     async def on_call(name: str, nth: int) -> None:
@@ -233,9 +243,10 @@ async def test_undecided_for_long_a_person_is_asked(theatre: Theatre) -> None:
     assert "the judge" in seen[0].text
 
 
-async def test_nodes_that_do_not_come_roll_it_back_unmarked(theatre: Theatre) -> None:
+@in_play
+async def test_nodes_that_do_not_come_roll_it_back_unmarked(play: Play) -> None:
     world = await world_of(nodes_come=False)
-    result = await theatre.run(world, "DeployGroup", wish(), "deploy/delays")
+    result = await play.run(world, "DeployGroup", wish(), "deploy/delays")
     assert result.outcome == "rolled_back"
     assert "InsufficientInstanceCapacity" in result.text
     assert world.serving == {"delays-r1": 100}

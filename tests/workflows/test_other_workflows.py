@@ -21,7 +21,9 @@ from shared.contracts.provisioning import (
 )
 from shared.contracts.scaling import ScaleInput
 from shared.temporal.client import connect
+from tests.sim.temporal.playing import Play
 from tests.workflows.conftest import Theatre, playing
+from tests.workflows.virtual_time import in_play
 from tests.workflows.world import Fault, World, blocked, code, park
 from workflows.check_drift import to_repair
 
@@ -125,32 +127,36 @@ async def test_a_ramp_replays_with_the_cache_off(replaying: Theatre) -> None:
     await replaying.replay(handle)
 
 
-async def test_a_ramp_steps_back_when_its_pipeline_turns_bad_and_tries_again(theatre: Theatre) -> None:
+@in_play
+async def test_a_ramp_steps_back_when_its_pipeline_turns_bad_and_tries_again(play: Play) -> None:
     world = World(verdicts=["HEALTHY"] * 12 + ["UNHEALTHY"])
-    result = await theatre.run(world, "RampTraffic", RAMP)
+    result = await play.run(world, "RampTraffic", RAMP)
     assert result.outcome == "done"
     assert world.ramps == [5, 25, 5, 25, 100]
 
 
-async def test_a_ramp_that_turns_bad_again_and_again_gives_up_at_a_good_percent(theatre: Theatre) -> None:
+@in_play
+async def test_a_ramp_that_turns_bad_again_and_again_gives_up_at_a_good_percent(play: Play) -> None:
     world = World(verdicts=["UNHEALTHY"] * 1000)
-    result = await theatre.run(world, "RampTraffic", RAMP)
+    result = await play.run(world, "RampTraffic", RAMP)
     assert result.outcome == "failed"
     assert world.ramps == [5, 0, 5, 0, 5, 0, 5, 0]
     assert world.open_leases == []
 
 
-async def test_a_ramp_that_is_blind_or_degraded_holds_and_steps_nowhere(theatre: Theatre) -> None:
+@in_play
+async def test_a_ramp_that_is_blind_or_degraded_holds_and_steps_nowhere(play: Play) -> None:
     world = World(verdicts=["UNKNOWN", "DEGRADED"] * 20)
-    result = await theatre.run(world, "RampTraffic", RAMP)
+    result = await play.run(world, "RampTraffic", RAMP)
     assert result.outcome == "done"
     assert world.ramps == [5, 25, 100]
     assert world.counts["observer.verdict"] > 60
 
 
-async def test_a_person_holds_a_ramp_and_lets_it_go(theatre: Theatre) -> None:
+@in_play
+async def test_a_person_holds_a_ramp_and_lets_it_go(play: Play) -> None:
     world = World()
-    handle = await theatre.start(world, "RampTraffic", RAMP)
+    handle = await play.start(world, "RampTraffic", RAMP)
     seen: list[str] = []
 
     async def on_call(name: str, nth: int) -> None:
@@ -165,9 +171,10 @@ async def test_a_person_holds_a_ramp_and_lets_it_go(theatre: Theatre) -> None:
     assert seen == ["at 5 %, held by ada"]
 
 
-async def test_a_ramp_parks_before_each_percent_when_told(theatre: Theatre) -> None:
+@in_play
+async def test_a_ramp_parks_before_each_percent_when_told(play: Play) -> None:
     world = World(asks={n: park("DeploymentRuns") for n in (1, 2, 3)})
-    assert (await theatre.run(world, "RampTraffic", RAMP)).outcome == "done"
+    assert (await play.run(world, "RampTraffic", RAMP)).outcome == "done"
     assert world.counts["observer.heartbeat"] > 3
 
 
