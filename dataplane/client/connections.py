@@ -21,10 +21,10 @@ OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.ssl_target_name_override", SERVER_NAME),
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # for all its name, what one attempt to connect is given
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.keepalive_time_ms", 10_000),  # a machine that is gone without a word is noticed while calls wait
-    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.enable_retries", 0),  # retries are ours, from our budget
     ("grpc.use_local_subchannel_pool", 1),
 )
