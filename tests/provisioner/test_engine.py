@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning"),  # the SDK warns as it loads
 ]
 CHANGE_S_MAX = 90.0
-READ_BACK_S = 30.0  # the engine stands still for so long
+READ_BACK_S = 10.0  # the engine stands still for so long
 CODE = Artifact(url="s3://bundles/code/1.tar.gz", sha256="c" * 64)
 SITE = Artifact(url="s3://bundles/environments/1.tar.gz", sha256="e" * 64)
 
