@@ -1,5 +1,6 @@
 """The process as it is started, on real servers: it judges what flows, admits by it, and leads again after a kill."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -114,7 +115,7 @@ def commit_all_but(kafka: KafkaServer, topic: str, left: int) -> None:
     offsets = []
     for partition in range(2):
         place = TopicPartition(topic, partition)
-        _, high = patiently(lambda place=place: consumer.get_watermark_offsets(place, timeout=60))
+        _, high = patiently(functools.partial(consumer.get_watermark_offsets, place, timeout=60))
         offsets.append(TopicPartition(topic, partition, high - (left if partition == 0 else 0)))
     patiently(lambda: consumer.commit(offsets=offsets, asynchronous=False))
     consumer.close()

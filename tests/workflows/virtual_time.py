@@ -22,5 +22,5 @@ def in_play(test: Callable[[Play], Awaitable[None]]) -> Callable[[], None]:
     def run() -> None:
         in_virtual_time(told())
 
-    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__  # type: ignore[attr-defined]
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
     return run
