@@ -33,6 +33,7 @@ from localcloud.aws.machines import Addresses, Machines, VirtualMachines
 from localcloud.aws.moto_services import MotoServices, forget_tracked_instances
 from localcloud.aws.network.books import Network
 from localcloud.aws.state_file import StateFile
+from localcloud.aws.target_checks import TargetChecks
 from localcloud.aws.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,9 @@ class Cloud:
         self.compute = Ec2Compute(self.services, self.machines, addresses, self.faults, self.clock, boot_s, self.state)
         self.direct = DirectMachines(
             self.services, self.compute, self.machines, addresses, self.clock, boot_s, self.state
+        )
+        self.checks = TargetChecks(
+            self.services, self.compute.balancing, self.machines, self.faults, self.clock, self.machine_changed
         )
         self.world = World(
             self.clock,
@@ -127,6 +131,7 @@ class Cloud:
         self._news.set()
         if self._ticker.is_alive():
             self._ticker.join()
+        self.checks.close()
         self.machines.close()
         with self.lock:
             self._slow_until.clear()
@@ -190,13 +195,13 @@ class Cloud:
         clean_at = time.monotonic() + CLEAN_EVERY_S
         while not self._closed:
             try:
-                taken = self.direct.run_due()
+                taken = [*self.direct.run_due(), *self.checks.run_due()]
                 with self.lock:
                     for instance_id in taken:
                         self.world.machine_changed(instance_id)
                     if reconcile.run_due(self.world):
                         self._save()
-                    due = earliest(self.world.next_due(), self.direct.next_due())
+                    due = earliest(self.world.next_due(), self.direct.next_due(), self.checks.next_due())
                 if time.monotonic() > clean_at:
                     clean_at = time.monotonic() + CLEAN_EVERY_S
                     self.compute.purge()

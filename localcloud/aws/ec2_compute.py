@@ -4,6 +4,7 @@ moto loses what the launch template says about profile, metadata options and sec
 instance. Each instance gets an address of 127.1.0.0/16 of its own, where its process binds its ports.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,20 +12,24 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 
+from localcloud.aws.autoscaling.allocation import Pool
 from localcloud.aws.autoscaling.clock import Clock
-from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder, Stray
+from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder, Stray, check_spot_price
 from localcloud.aws.autoscaling.plans import TemplateRef
 from localcloud.aws.balancing import Balancing
 from localcloud.aws.errors import AwsError, LaunchRefused, ValidationError
 from localcloud.aws.faults import Faults
+from localcloud.aws.launch_templates import LaunchTemplates
 from localcloud.aws.machines import Addresses, Machines, Power
-from localcloud.aws.moto_services import AMI, MotoServices
+from localcloud.aws.moto_services import AMI, MotoServices, ended_at
+from localcloud.aws.pricing.table import on_demand_usd, spot_usd
 from localcloud.aws.state_file import StateFile
+from localcloud.aws.target_health import TargetState
 
 RUNNING, PENDING, STOPPED = ("running", 16), ("pending", 0), ("stopped", 80)
 TERMINATED_KEPT_S = 3600.0
+PURCHASE = {True: "spot", False: "on-demand"}
 REBALANCE_MARK = "rebalance-recommendation"
-FORM_OF_TEMPLATE = "You must use a valid fully-formed launch template."
 
 
 class Ec2Compute:
@@ -43,7 +48,7 @@ class Ec2Compute:
         """`boot_s` gives each machine's boot time; `state` keeps what EC2 has recommended."""
         self._services, self._machines, self._addresses = services, machines, addresses
         self._faults, self._clock, self._boot_s = faults, clock, boot_s
-        self._balancing = Balancing(services)
+        self.balancing, self._templates = Balancing(services, clock), LaunchTemplates(services)
         self._state = state
         self.risky: dict[str, float] = state.marks(
             REBALANCE_MARK
@@ -53,17 +58,11 @@ class Ec2Compute:
 
     def find(self, template: TemplateRef) -> TemplateRef:
         """The template with id and name, its version as given."""
-        with self._services.lock:
-            found = self._template(template)
-            self._version(found, template.version)
-            return TemplateRef(found.id, found.name, template.version)
+        return self._templates.find(template)
 
     def resolve(self, template: TemplateRef) -> tuple[TemplateRef, str]:
         """The template with its version as a number, and its instance type."""
-        with self._services.lock:
-            found = self._template(template)
-            version = self._version(found, template.version)
-            return TemplateRef(found.id, found.name, str(version.number)), version.instance_type or "m1.small"
+        return self._templates.resolve(template)
 
     def zone_of(self, subnet: str) -> str:
         """The zone of a subnet."""
@@ -82,16 +81,24 @@ class Ec2Compute:
             raise ValidationError(f"Invalid availability zones: {', '.join(missing)}")
         return [subnets[zone].id for zone in zones]
 
+    def pool(self, instance_type: str, zone: str, spot: bool) -> Pool:  # noqa: FBT001  one of three coordinates
+        """Prices from the table; room as the faults leave it."""
+        factor = self._faults.spot_factor(instance_type, zone)
+        price = spot_usd(instance_type, zone, factor) if spot else on_demand_usd(instance_type, self._services.region)
+        room = self._faults.room(instance_type, zone, PURCHASE[spot])
+        return Pool(math.inf if price is None else float(price), room)
+
     def launch(self, order: LaunchOrder) -> Launched:
         """Enter a machine in the books; it is switched on by `boot`."""
-        if not self._faults.has_capacity(order.instance_type, order.zone):
+        check_spot_price(order, self.pool(order.instance_type, order.zone, order.spot).price_usd)
+        if not self._faults.take_room(order.instance_type, order.zone, PURCHASE[order.spot]):
             raise LaunchRefused(
                 "InsufficientInstanceCapacity",
                 f"We currently do not have sufficient {order.instance_type} capacity in the Availability Zone you "
                 f"requested ({order.zone}).",
             )
         with self._services.lock:
-            data = self._version(self._template(order.template), order.template.version).data
+            data = self._templates.data(order.template)
             try:
                 instance = self._run(order, data)
             except ServiceException as error:
@@ -167,22 +174,27 @@ class Ec2Compute:
         with self._services.lock:
             instance = self.instance(instance_id)
             if instance is not None and instance.state == RUNNING[0]:
-                self._balancing.register(target, instance_id)
+                self.balancing.register(target, instance_id)
 
-    def deregister(self, target: str, instance_id: str) -> None:
-        """Take it out of a target group or load balancer."""
+    def deregister(self, target: str, instance_id: str) -> float:
+        """Take it out of a target group or load balancer; when it has drained."""
         with self._services.lock:
-            self._balancing.deregister(target, instance_id)
+            return self.balancing.deregister(target, instance_id)
+
+    def target_state(self, target: str, instance_id: str) -> TargetState:
+        """What a target group or load balancer finds of it."""
+        with self._services.lock:
+            return self.balancing.find(target, instance_id).state
 
     def check_target_group(self, target_group: str) -> None:
         """ValidationError if there is no such target group."""
         with self._services.lock:
-            self._balancing.check_target_group(target_group)
+            self.balancing.check_target_group(target_group)
 
     def check_load_balancer(self, name: str) -> None:
         """ValidationError if there is no such classic load balancer."""
         with self._services.lock:
-            self._balancing.check_load_balancer(name)
+            self.balancing.check_load_balancer(name)
 
     def check_unused(self, security_group: str) -> None:
         """DependencyViolation while an instance that is not terminated has the security group; moto would delete it."""
@@ -222,25 +234,6 @@ class Ec2Compute:
 
     def _all(self) -> list[Any]:
         return [i for reservation in self._ec2.reservations.values() for i in reservation.instances]
-
-    def _template(self, ref: TemplateRef) -> Any:
-        templates = self._ec2.launch_templates
-        found = templates.get(ref.id) if ref.id else next((t for t in templates.values() if t.name == ref.name), None)
-        if found is None:
-            what = f"template ID {ref.id}" if ref.id else f"template name {ref.name}"
-            raise ValidationError(f"{FORM_OF_TEMPLATE} The specified launch template, with {what}, does not exist.")
-        return found
-
-    def _version(self, template: Any, version: str) -> Any:
-        known = str(version).lower() in {"$latest", "$default"} or (
-            str(version).isdigit() and 1 <= int(version) <= len(template.versions)
-        )
-        if not known:
-            raise ValidationError(
-                f"{FORM_OF_TEMPLATE} Could not find the specified version {version} for the launch template with ID "
-                f"{template.id}."
-            )
-        return template.get_version(version)
 
     def _run(self, order: LaunchOrder, data: dict[str, Any]) -> Any:
         profile = data.get("IamInstanceProfile") or {}
@@ -297,14 +290,3 @@ class Ec2Compute:
             if instance is not None and instance.state != "terminated":
                 instance._state.name, instance._state.code = state  # noqa: SLF001  moto has no other way
                 self._services.mark(["ec2"])
-
-
-def ended_at(instance: Any) -> datetime:
-    """When a terminated instance ended, as moto wrote it down in its reason."""
-    text = str(instance.state_transition_reason or "")
-    try:
-        return datetime.strptime(text[text.index("(") + 1 : text.rindex(")")], "%Y-%m-%d %H:%M:%S UTC").replace(
-            tzinfo=UTC
-        )
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)

@@ -8,7 +8,8 @@
     slow                      the answer comes `delay_s` later
     stale-reads               Auto Scaling describes what was `delay_s` ago: the old state, or nothing of what is new
     activity-in-progress      Auto Scaling refuses with ScalingActivityInProgress
-    insufficient-capacity     EC2 has no machine of `instance_type` in `zone`
+    insufficient-capacity     EC2 has no machine of `instance_type` in `zone`, or only `spare` more; `purchase`: spot or on-demand
+    failing-target            load balancers' checks of `machine` fail, in `target_group` (an ARN) or in all
     spot-price                spot machines of `instance_type` in `zone` cost `factor` times as much (at most the on-demand price)
     clock-skew                the clock of `machine` is `offset_s` ahead (negative: behind)
     slow-disk                 each read, write and sync of a file takes `machine` `delay_s` longer
@@ -25,7 +26,8 @@ from localcloud.aws.errors import ValidationError
 THROTTLE, THROTTLE_AS_AWS, UNAVAILABLE, STALE_READS = "throttle", "throttle-as-aws", "unavailable", "stale-reads"
 LATE_ERROR, LOST_REPLY, SLOW, IN_PROGRESS = "error-after-effect", "lost-reply", "slow", "activity-in-progress"
 NO_CAPACITY, SPOT_PRICE = "insufficient-capacity", "spot-price"
-CLOCK_SKEW, SLOW_DISK = "clock-skew", "slow-disk"
+CLOCK_SKEW, SLOW_DISK, FAILING_TARGET = "clock-skew", "slow-disk", "failing-target"
+PURCHASES = ("", "spot", "on-demand")
 OF_CALLS = frozenset({"service", "actions", "share"})
 KINDS: Mapping[str, frozenset[str]] = {  # kind -> what may be said of it, besides `seconds`
     THROTTLE: OF_CALLS | {"rate_per_s", "burst"},
@@ -36,7 +38,8 @@ KINDS: Mapping[str, frozenset[str]] = {  # kind -> what may be said of it, besid
     SLOW: OF_CALLS | {"delay_s"},
     STALE_READS: frozenset({"delay_s"}),
     IN_PROGRESS: frozenset({"actions", "share"}),
-    NO_CAPACITY: frozenset({"instance_type", "zone", "share"}),
+    NO_CAPACITY: frozenset({"instance_type", "zone", "share", "purchase", "spare"}),
+    FAILING_TARGET: frozenset({"machine", "target_group"}),
     SPOT_PRICE: frozenset({"instance_type", "zone", "factor"}),
     CLOCK_SKEW: frozenset({"machine", "offset_s"}),
     SLOW_DISK: frozenset({"machine", "delay_s"}),
@@ -48,6 +51,7 @@ SECONDS_MAX = 3600.0
 DELAY_S_MAX = 60.0
 OFFSET_S_MAX = 366 * 86_400.0
 RATE_MAX = 100_000.0
+SPARE_MAX = 100_000
 FACTOR_MAX = 1_000.0
 TEXT_CHARACTERS_MAX = 200
 ACTIONS_MAX = 100
@@ -65,6 +69,9 @@ class Fault:
     instance_type: str = ""
     zone: str = ""
     machine: str = ""
+    target_group: str = ""
+    purchase: str = ""
+    spare: int = 0  # machines that EC2 has left
     share: float = 1.0  # of the calls that match
     rate_per_s: float = 0.0  # 0: no call passes
     burst: float = 1.0
@@ -101,6 +108,9 @@ def read(wanted: Mapping[str, Any], fault_id: str, now: float) -> Fault:
         instance_type=text(wanted, "instance_type"),
         zone=text(wanted, "zone"),
         machine=text(wanted, "machine"),
+        target_group=text(wanted, "target_group"),
+        purchase=purchase(wanted),
+        spare=int(number(wanted, "spare", None, SPARE_MAX)) if "spare" in wanted else 0,
         share=number(wanted, "share", 1.0, 1.0),
         rate_per_s=number(wanted, "rate_per_s", None, RATE_MAX) if "rate_per_s" in wanted else 0.0,
         burst=number(wanted, "burst", 1.0, RATE_MAX),
@@ -131,6 +141,14 @@ def text(wanted: Mapping[str, Any], name: str) -> str:
     value = wanted.get(name, "")
     if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX:
         raise ValidationError(f"{name} must be text of at most {TEXT_CHARACTERS_MAX} characters: {str(value)[:80]}")
+    return value
+
+
+def purchase(wanted: Mapping[str, Any]) -> str:
+    """How machines are bought: spot, on-demand, or either when it is left out; ValidationError."""
+    value = text(wanted, "purchase")
+    if value not in PURCHASES:
+        raise ValidationError(f"purchase must be one of {', '.join(filter(None, PURCHASES))}: {value}")
     return value
 
 

@@ -4,10 +4,11 @@ The kinds are in `fault_kinds.py`. Faults are kept in the state file until they 
 tokens are full again after one.
 """
 
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from localcloud.aws import fault_kinds as kinds
@@ -121,10 +122,29 @@ class Faults:
             reply_lost = reply_lost or fault.kind == kinds.LOST_REPLY
         return Plight(delay_s, error_after, reply_lost)
 
-    def has_capacity(self, instance_type: str, zone: str) -> bool:
-        """Whether EC2 launches such a machine there."""
-        return not any(
-            fault.kind == kinds.NO_CAPACITY and fault.concerns_launch(instance_type, zone) and self._hits(fault)
+    def room(self, instance_type: str, zone: str, purchase: str) -> float:
+        """For how many more such machines EC2 has room there; infinity when no fault is about them."""
+        faults = [fault for fault in self._of_room(instance_type, zone, purchase) if fault.share >= 1]
+        return min((fault.spare for fault in faults), default=math.inf)
+
+    def take_room(self, instance_type: str, zone: str, purchase: str) -> bool:
+        """Whether EC2 launches such a machine there; a fault that leaves some machines leaves one less then."""
+        hitting = [fault.id for fault in self._of_room(instance_type, zone, purchase) if self._hits(fault)]
+        with self._lock:
+            faults = [self._faults[key] for key in hitting if key in self._faults]
+            if any(fault.spare < 1 for fault in faults):
+                return False
+            for fault in faults:
+                self._faults[fault.id] = replace(fault, spare=fault.spare - 1)
+                self._state.put_mark(MARK, fault.id, asdict(self._faults[fault.id]))
+        return True
+
+    def fails_target(self, target_group: str, machine: str) -> bool:
+        """Whether the load balancer's check of a target fails."""
+        return any(
+            fault.kind == kinds.FAILING_TARGET
+            and fault.machine in {"", machine}
+            and fault.target_group in {"", target_group}
             for fault in self.active()
         )
 
@@ -153,6 +173,15 @@ class Faults:
         )
 
     # ------------------------------------------------------------------------------------------------------------ parts
+
+    def _of_room(self, instance_type: str, zone: str, purchase: str) -> list[Fault]:
+        return [
+            fault
+            for fault in self.active()
+            if fault.kind == kinds.NO_CAPACITY
+            and fault.concerns_launch(instance_type, zone)
+            and fault.purchase in {"", purchase}
+        ]
 
     def _throttle(self, fault: Fault, service: str) -> None:
         with self._lock:

@@ -109,6 +109,8 @@ class Front:
             case "ec2", "DescribeSpotPriceHistory":
                 zones, factor = self._cloud.services.zones(), self._cloud.faults.spot_factor
                 return whole("200 OK", spot_history.answer(asked.form, zones, factor, asked.id), "text/xml")
+            case "elasticloadbalancing", "DescribeTargetHealth":
+                return self._target_health(asked)
             case _:
                 return self._moto(asked)
 
@@ -172,6 +174,8 @@ class Front:
 
     def _follow_machines(self, service: str, action: str, form: dict[str, str]) -> None:
         """EC2 calls that change an instance's state behind its group's back reach the machine, and the group."""
+        if service in MOTO_NAMES:
+            self._cloud.hurry()  # a target may have to be checked
         if service != "ec2" or action not in FOLLOWED:
             return
         for key, instance_id in form.items():
@@ -187,6 +191,13 @@ class Front:
                         pass
                 self._cloud.machine_changed(instance_id)
         self._cloud.hurry()
+
+    def _target_health(self, asked: Asked) -> "Reply":
+        model = query_protocol.operation_of(MOTO_NAMES[asked.service], asked.action)
+        parameters = query_protocol.parse(model, asked.form)
+        found = self._cloud.checks.describe(parameters["TargetGroupArn"], parameters.get("Targets") or [])
+        answer = query_protocol.answer(model, {"TargetHealthDescriptions": found}, asked.id)
+        return whole("200 OK", answer, "text/xml")
 
     def _metadata(self, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         reply = self._cloud.metadata.reply(environ["REQUEST_METHOD"], path.removeprefix(imds.PREFIX), environ)

@@ -8,6 +8,7 @@ its own, because moving 200 MB must not hold up the rest. Whoever changes someth
 import os
 import threading
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # hundreds of images that nobody asks for; read at import
@@ -102,3 +103,14 @@ def forget_tracked_instances() -> None:
             tracked = getattr(model, "instances_tracked", None)
             if tracked:
                 tracked.clear()
+
+
+def ended_at(instance: Any) -> datetime:
+    """When a terminated instance ended, as moto wrote it down in its reason."""
+    text = str(instance.state_transition_reason or "")
+    try:
+        return datetime.strptime(text[text.index("(") + 1 : text.rindex(")")], "%Y-%m-%d %H:%M:%S UTC").replace(
+            tzinfo=UTC
+        )
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)

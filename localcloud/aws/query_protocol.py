@@ -34,6 +34,13 @@ def operation(action: str) -> OperationModel | None:
     return model.operation_model(action) if action in model.operation_names else None
 
 
+@lru_cache(maxsize=8)
+def operation_of(service: str, action: str) -> OperationModel:
+    """The description of an action of another service of the same protocol, which AWS must have."""
+    loaded = botocore.loaders.Loader().load_service_model(service, "service-2")
+    return ServiceModel(loaded, service).operation_model(action)
+
+
 def parse(model: OperationModel, form: Mapping[str, str]) -> dict[str, Any]:
     """The parameters of a call; ValidationError for what AWS's model does not allow, MalformedInput for a wrong type."""
     if model.input_shape is None:
@@ -94,7 +101,7 @@ def _parse_scalar(shape: Shape, key: str, text: str) -> Any:
 
 def answer(model: OperationModel, result: Mapping[str, Any], request_id: str) -> str:
     """The XML of a successful call."""
-    parts = [f'<{model.name}Response xmlns="{service_model().metadata["xmlNamespace"]}">']
+    parts = [f'<{model.name}Response xmlns="{model.service_model.metadata["xmlNamespace"]}">']
     shape = model.output_shape
     if shape is not None:
         wrapper = shape.serialization.get("resultWrapper") or f"{model.name}Result"

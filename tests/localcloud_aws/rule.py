@@ -10,6 +10,7 @@ EC2_API = "AWSEC2/latest/APIReference/"
 IAM = "IAM/latest/UserGuide/"
 STS_API = "STS/latest/APIReference/"
 VPC = "vpc/latest/userguide/"
+ELB = "elasticloadbalancing/latest/"
 
 
 @dataclass(frozen=True, slots=True)

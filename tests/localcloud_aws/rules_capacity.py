@@ -167,6 +167,30 @@ RULES = (
         STORED,
     ),
     Rule(
+        "On demand: prioritized is the order of the list, lowest-price the price of a unit of capacity",
+        SCALING + "allocation-strategies.html",
+        "test_allocation.py::test_on_demand",
+        STORED,
+    ),
+    Rule(
+        "Spot: the cheapest pools evenly, or the most room (capacity-optimized), or the cheapest of those (price-capacity-optimized)",
+        SCALING + "allocation-strategies.html",
+        "test_allocation.py::test_spot",
+        STORED,
+    ),
+    Rule(
+        "A spot machine that costs more than SpotMaxPrice is not launched",
+        SCALING_API + "API_InstancesDistribution.html",
+        "test_allocation.py::test_a_spot_machine_that_costs_more_than_allowed_is_refused",
+        STORED,
+    ),
+    Rule(
+        "The AllocationStrategy policy ends first what the strategy would launch last",
+        SCALING + "ec2-auto-scaling-termination-policies.html",
+        "test_allocation.py::test_scale_in_by_allocation_strategy_takes_what_would_be_launched_last",
+        STORED,
+    ),
+    Rule(
         "The next type of the list is taken where the first has no room",
         SCALING + "allocation-strategies.html",
         "test_capacity.py::test_the_next_type_is_taken_where_the_first_has_no_room",

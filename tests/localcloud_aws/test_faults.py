@@ -84,6 +84,15 @@ def test_every_fault_ends(faults: Faults, clock: VirtualClock) -> None:
     assert faults.active() == []
 
 
+def test_a_pool_that_has_some_machines_left_runs_out_of_them(faults: Faults) -> None:
+    pool = {"instance_type": "m6a.large", "zone": "us-east-1a"}
+    faults.inject({"kind": "insufficient-capacity", "seconds": 60, "purchase": "spot", "spare": 2, **pool})
+    assert [faults.room("m6a.large", "us-east-1a", one) for one in ("spot", "on-demand")] == [2, float("inf")]
+    assert [faults.take_room("m6a.large", "us-east-1a", "spot") for _ in range(3)] == [True, True, False]
+    assert faults.take_room("m6a.large", "us-east-1a", "on-demand")
+    assert faults.take_room("m6a.large", "us-east-1b", "spot")
+
+
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
@@ -108,6 +117,11 @@ def test_every_fault_ends(faults: Faults, clock: VirtualClock) -> None:
         ({"kind": "clock-skew", "seconds": 1, "machine": "i-1", "offset_s": 1e12}, "offset_s"),
         ({"kind": "clock-skew", "seconds": 1, "machine": "i-1", "offset_s": float("nan")}, "offset_s"),
         ({"kind": "slow-disk", "seconds": 1, "machine": "i-1", "delay_s": 61}, "delay_s"),
+        ({"kind": "insufficient-capacity", "seconds": 1, "spare": -1}, "spare"),
+        (
+            {"kind": "insufficient-capacity", "seconds": 1, "purchase": "stolen"},
+            "purchase must be one of spot, on-demand",
+        ),
     ],
 )
 def test_what_makes_no_fault_is_refused(faults: Faults, wanted: dict[str, Any], text: str) -> None:

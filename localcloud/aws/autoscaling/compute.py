@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from localcloud.aws.autoscaling.allocation import Pool
 from localcloud.aws.autoscaling.plans import TemplateRef
+from localcloud.aws.errors import LaunchRefused
+from localcloud.aws.target_health import TargetState
 
 
 class Condition(Enum):
@@ -32,6 +35,7 @@ class LaunchOrder:
     zone: str
     tags: Mapping[str, str]
     spot: bool = False
+    spot_max_usd: float | None = None  # an hour; a spot machine that costs more is refused
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,6 +76,10 @@ class Compute(Protocol):
         """The default subnets of zones; ValidationError if a zone has none."""
         ...
 
+    def pool(self, instance_type: str, zone: str, spot: bool) -> Pool:  # noqa: FBT001  one of three coordinates
+        """What such machines cost, and for how many more there is room."""
+        ...
+
     def launch(self, order: LaunchOrder) -> Launched:
         """Launch a machine; LaunchRefused (or ValidationError) when EC2 does not."""
         ...
@@ -108,8 +116,12 @@ class Compute(Protocol):
         """Add it to a target group (by ARN) or a classic load balancer (by name)."""
         ...
 
-    def deregister(self, target: str, instance_id: str) -> None:
-        """Take it out of a target group or load balancer; also when it is not in it."""
+    def deregister(self, target: str, instance_id: str) -> float:
+        """Take it out of a target group or load balancer; when its connections have drained (0: nothing to wait for)."""
+        ...
+
+    def target_state(self, target: str, instance_id: str) -> TargetState:
+        """What a target group (or load balancer) finds of it."""
         ...
 
     def check_target_group(self, target_group: str) -> None:
@@ -119,3 +131,13 @@ class Compute(Protocol):
     def check_load_balancer(self, name: str) -> None:
         """ValidationError if there is no such classic load balancer."""
         ...
+
+
+def check_spot_price(order: LaunchOrder, price_usd: float) -> None:
+    """LaunchRefused when a spot machine costs more than its order allows."""
+    if order.spot and order.spot_max_usd is not None and price_usd > order.spot_max_usd:
+        raise LaunchRefused(
+            "SpotMaxPriceTooLow",
+            f"Your Spot request price of {order.spot_max_usd:g} is lower than the minimum required Spot request "
+            f"fulfillment price of {price_usd:g}.",
+        )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localcloud.aws.autoscaling import activities, hooks, validation, warm_pools
+from localcloud.aws.autoscaling import activities, hooks, traffic, validation, warm_pools
 from localcloud.aws.autoscaling.plans import TemplateRef
 from localcloud.aws.autoscaling.records import Group, Hook, Tag
 from localcloud.aws.autoscaling.world import World
@@ -71,6 +71,7 @@ def create(  # noqa: PLR0913  the parts of CreateAutoScalingGroup
         tags={tag.key: tag for tag in tags},
         target_groups=list(target_groups),
         load_balancers=list(load_balancers),
+        attached=dict.fromkeys([*target_groups, *load_balancers], traffic.IN_SERVICE),
     )
     _apply_plain(group, settings)
     validation.group(group, target_groups_max=world.quotas.target_groups_per_group)
@@ -156,44 +157,6 @@ def delete(world: World, name: str, *, force: bool) -> None:
         for action in member.actions:
             action.result, action.reason = action.result or hooks.ABANDON, "The group was deleted"
     world.touch(group)
-
-
-def attach(world: World, name: str, *, target_groups: Sequence[str] = (), load_balancers: Sequence[str] = ()) -> None:
-    """Attach target groups and classic load balancers; instances in service are registered at once."""
-    group = world.group(name)
-    for arn in target_groups:
-        world.compute.check_target_group(arn)
-    for one in load_balancers:
-        world.compute.check_load_balancer(one)
-    most = world.quotas.target_groups_per_group
-    for had, added in ((group.target_groups, target_groups), (group.load_balancers, load_balancers)):
-        if len({*had, *added}) > most:
-            raise AwsError("LimitExceeded", f"At most {most} target groups and load balancers are allowed on {name}")
-    for had, added in ((group.target_groups, target_groups), (group.load_balancers, load_balancers)):
-        for target in dict.fromkeys(added):
-            if target not in had:
-                had.append(target)
-                for instance_id in _serving(group) if group.active("AddToLoadBalancer") else ():
-                    world.compute.register(target, instance_id)
-    world.touch(group)
-
-
-def detach(world: World, name: str, *, target_groups: Sequence[str] = (), load_balancers: Sequence[str] = ()) -> None:
-    """Detach target groups and load balancers; unknown ones are refused."""
-    group = world.group(name)
-    for had, removed in ((group.target_groups, target_groups), (group.load_balancers, load_balancers)):
-        for target in removed:
-            if target not in had:
-                raise ValidationError(f"Trying to remove {target}, which is not attached to {name}")
-        for target in dict.fromkeys(removed):
-            had.remove(target)
-            for instance_id in _serving(group):
-                world.compute.deregister(target, instance_id)
-    world.touch(group)
-
-
-def _serving(group: Group) -> list[str]:
-    return [m.id for m in group.capacity if m.in_service_at]
 
 
 def suspend(world: World, name: str, processes: Sequence[str]) -> None:

@@ -1,10 +1,15 @@
-"""Whose machine is well. In standby nobody is judged, and while an instance boots its hook judges."""
+"""Whose machine is well, and, where the group asks for it (`ELB`), whom its load balancers find healthy.
 
+In standby nobody is judged, and while an instance boots its hook judges.
+"""
+
+from localcloud.aws.autoscaling import traffic
 from localcloud.aws.autoscaling.compute import Condition
 from localcloud.aws.autoscaling.lifecycle import WARM_READY, Lifecycle
 from localcloud.aws.autoscaling.records import Group
 from localcloud.aws.autoscaling.world import World
 
+ELB_CAUSE = "an ELB system health check failure"
 CAUSES = {
     Condition.IMPAIRED: "an EC2 instance status checks failure",
     Condition.STOPPED: "an EC2 health check indicating it has been terminated or stopped",
@@ -14,6 +19,7 @@ CAUSES = {
 
 def judge(world: World, group: Group) -> None:
     """Mark as unhealthy whose machine says so; one that only fails its status checks has its grace period."""
+    traffic.judge(world, group)
     if not group.active("HealthCheck"):
         return
     now = world.clock.now()
@@ -22,6 +28,9 @@ def judge(world: World, group: Group) -> None:
             continue
         condition = world.compute.condition(member.id)
         graced = member.lifecycle is not Lifecycle.IN_SERVICE or now < member.in_service_at + group.grace_s
+        if condition is Condition.OK and not graced and group.elb_health and traffic.fails(world, group, member):
+            member.healthy, member.health_cause, member.health_cause_at = False, ELB_CAUSE, now
+            world.changed.add(group.name)
         if condition is Condition.OK or (condition is Condition.IMPAIRED and graced):
             continue
         member.healthy, member.health_cause, member.health_cause_at = False, CAUSES[condition], now

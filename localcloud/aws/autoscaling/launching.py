@@ -65,11 +65,12 @@ def order(world: World, group: Group, beside: Sequence[Member], *, zones: Sequen
         == BALANCED_ONLY
     ):
         zones = emptiest(group.zones, beside)
+    need = mixed.Need(group.configuration, group.capacity, group.desired, world.compute.pool)
     refusal = "The group has no subnet."
     for subnet, zone in places:
         if zones is not None and zone not in zones:
             continue
-        for choice in mixed.choices(group.configuration, group.capacity, group.desired):
+        for choice in mixed.choices(need, zone):
             try:
                 return _order(world, group, choice, subnet, zone)
             except LaunchRefused as error:
@@ -109,7 +110,9 @@ def _order(world: World, group: Group, choice: mixed.Choice, subnet: str, zone: 
     template, instance_type = world.compute.resolve(choice.template)
     tags = {tag.key: tag.value for tag in group.tags.values() if tag.propagate}
     wanted = choice.instance_type or instance_type
-    launched = world.compute.launch(LaunchOrder(group.name, template, wanted, subnet, zone, tags, choice.spot))
+    launched = world.compute.launch(
+        LaunchOrder(group.name, template, wanted, subnet, zone, tags, choice.spot, choice.spot_max_usd)
+    )
     member = Member(
         id=launched.id,
         zone=zone,
@@ -123,7 +126,6 @@ def _order(world: World, group: Group, choice: mixed.Choice, subnet: str, zone: 
         weight=choice.weight,
         weighted=choice.weighted,
         spot=choice.spot,
-        rank=choice.rank,
     )
     group.members[member.id] = member
     world.owners[member.id] = group.name

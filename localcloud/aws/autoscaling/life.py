@@ -4,7 +4,7 @@
 next call goes on. Which instances come and go is decided elsewhere (`scaling`, `warm_pool`).
 """
 
-from localcloud.aws.autoscaling import activities, hooks
+from localcloud.aws.autoscaling import activities, hooks, traffic
 from localcloud.aws.autoscaling.activities import IN_PROGRESS, PROGRESS_RUNNING, SUCCESSFUL, WAITING_LAUNCH
 from localcloud.aws.autoscaling.compute import Condition
 from localcloud.aws.autoscaling.lifecycle import Lifecycle
@@ -41,16 +41,16 @@ def carry_on(world: World, group: Group, member: Member) -> bool:  # noqa: C901 
                 _into_service(world, group, member)
             case S.WARMED_PENDING_PROCEED:
                 _settle(world, group, member)
-            case S.TERMINATING | S.WARMED_TERMINATING:
+            case S.TERMINATING | S.WARMED_TERMINATING if not traffic.drains(world, group, member):
                 _begin_termination(world, group, member)
             case S.TERMINATING_PROCEED if member.returning:
                 _return(member)
             case S.TERMINATING_PROCEED | S.WARMED_TERMINATING_PROCEED:
                 _end_machine(world, group, member)
-            case S.ENTERING_STANDBY:
+            case S.ENTERING_STANDBY if not traffic.drains(world, group, member):
                 member.move(S.STANDBY)
                 _finish(world, group, member)
-            case S.DETACHING:
+            case S.DETACHING if not traffic.drains(world, group, member):
                 _detach(world, group, member)
             case _:
                 pass
@@ -68,23 +68,11 @@ def leave(world: World, group: Group, member: Member, cause: str, *, skip_hooks:
     warm = member.warm
     member.move(S.WARMED_TERMINATING if warm else S.TERMINATING)
     member.hooks_skipped, member.actions, member.balancing = skip_hooks, [], False
-    take_out_of_balancing(world, group, member)
+    traffic.withdraw(world, group, member)
     what = "Terminating EC2 instance from warm pool" if warm else "Terminating EC2 instance"
     activity = activities.begin(world, group, f"{what}: {member.id}", cause, member=member)
     world.touch(group)
     return activity.id
-
-
-def take_out_of_balancing(world: World, group: Group, member: Member) -> None:
-    """No target group and no load balancer sends it anything any more."""
-    for target in [*group.target_groups, *group.load_balancers]:
-        world.compute.deregister(target, member.id)
-
-
-def put_into_balancing(world: World, group: Group, member: Member) -> None:
-    """Every target group and load balancer of the group gets it."""
-    for target in [*group.target_groups, *group.load_balancers]:
-        world.compute.register(target, member.id)
 
 
 def out_of_pool(world: World, group: Group, member: Member, cause: str) -> None:
@@ -124,7 +112,7 @@ def _into_service(world: World, group: Group, member: Member) -> None:
     member.move(S.IN_SERVICE)
     member.in_service_at, member.balancing = world.clock.now(), False
     if group.active("AddToLoadBalancer"):
-        put_into_balancing(world, group, member)
+        traffic.enter(world, group, member)
     _finish(world, group, member)
     world.changed.add(group.name)
 
@@ -187,7 +175,6 @@ def _end_machine(world: World, group: Group, member: Member) -> None:
 
 def _detach(world: World, group: Group, member: Member) -> None:
     member.move(S.DETACHED)
-    take_out_of_balancing(world, group, member)
     _strike_off(world, group, member)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from localcloud.aws.autoscaling import activities, life
+from localcloud.aws.autoscaling import activities, life, traffic
 from localcloud.aws.autoscaling.lifecycle import LEAVING, WARM_LEAVING, Lifecycle
 from localcloud.aws.autoscaling.records import Activity, Group, Member
 from localcloud.aws.autoscaling.world import World
@@ -161,8 +161,7 @@ def _withdraw(world: World, name: str, ids: Sequence[str], to: Lifecycle, *, dec
         have = group.desired
         group.desired -= member.weight if member in falling else 0
         member.move(to)
-        for target_group in group.target_groups:
-            world.compute.deregister(target_group, member.id)
+        traffic.withdraw(world, group, member)
         cause = activities.user_request(world.clock.now(), member.id, have, group.desired)
         begun.append(activities.begin(world, group, f"{verb}: {member.id}", cause, member=member))
     world.touch(group)

@@ -1,16 +1,15 @@
 """What the next instance of a mixed instances policy is: type, weight, template, spot or on demand. Pure.
 
 After "Auto Scaling groups with multiple instance types and purchase options": the base capacity is on demand, above it
-the given percentage is; the rest is spot. Types are tried in the order of the overrides, which is what `prioritized`
-and `capacity-optimized-prioritized` mean; the strategies that look at prices or at AWS's spare capacity are taken as
-the same order here, because this EC2 has neither.
+the given percentage is; the rest is spot. In which order types are tried is a matter of the allocation strategy (`allocation`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.aws.autoscaling.allocation import Kind, Pool, order
 from localcloud.aws.autoscaling.plans import Configuration, TemplateRef
 from localcloud.aws.autoscaling.records import Member
 
@@ -26,26 +25,69 @@ class Choice:
     weight: int = 1
     weighted: bool = False
     spot: bool = False
-    rank: int = 0
+    spot_max_usd: float | None = None  # an hour; None: as much as on demand
 
 
-def choices(configuration: Configuration, capacity: Sequence[Member], desired: int) -> list[Choice]:
-    """What may be launched next, in the order in which it is tried."""
-    if configuration.mixed is None:
-        return [Choice(configuration.template)]
-    spot = on_demand_missing(configuration.mixed, capacity, desired) <= 0
-    overrides = (configuration.mixed.get("LaunchTemplate") or {}).get("Overrides") or [{}]
+@dataclass(slots=True, frozen=True)
+class Need:
+    """What the group wants, and what it has; `pools` tells of a type in a zone, on demand or spot."""
+
+    configuration: Configuration
+    capacity: Sequence[Member]
+    desired: int
+    pools: Callable[[str, str, bool], Pool]
+
+
+def choices(need: Need, zone: str) -> list[Choice]:
+    """What may be launched next in a zone, in the order in which it is tried."""
+    mixed, template = need.configuration.mixed, need.configuration.template
+    if mixed is None:
+        return [Choice(template)]
+    spot = on_demand_missing(mixed, need.capacity, need.desired) <= 0
+    listed = overrides(mixed)
+    price = (mixed.get("InstancesDistribution") or {}).get("SpotMaxPrice")
+    most_usd = float(price) if spot and price else None
+    if not listed:
+        return [Choice(template, spot=spot, spot_max_usd=most_usd)]
     return [
         Choice(
-            template=_template(one) or configuration.template,
-            instance_type=one.get("InstanceType"),
-            weight=int(one.get("WeightedCapacity", 1)),
-            weighted="WeightedCapacity" in one,
+            template=_template(listed[kind.rank]) or template,
+            instance_type=kind.instance_type,
+            weight=kind.weight,
+            weighted="WeightedCapacity" in listed[kind.rank],
             spot=spot,
-            rank=rank,
+            spot_max_usd=most_usd,
         )
-        for rank, one in enumerate(overrides)
+        for kind in _ordered(need, zone, spot=spot)
     ]
+
+
+def overrides(mixed: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The types that the policy lists; none: the template's own."""
+    found: Sequence[Mapping[str, Any]] = (mixed.get("LaunchTemplate") or {}).get("Overrides") or []
+    return found
+
+
+def places(need: Need) -> dict[str, int]:
+    """By instance id, the place of its type in the order in which its zone would try types now; 0 is the first."""
+    if need.configuration.mixed is None:
+        return {}
+    orders = {
+        (zone, spot): {kind.instance_type: place for place, kind in enumerate(_ordered(need, zone, spot=spot))}
+        for zone, spot in {(m.zone, m.spot) for m in need.capacity}
+    }
+    return {m.id: orders[m.zone, m.spot].get(m.instance_type, len(orders[m.zone, m.spot])) for m in need.capacity}
+
+
+def _ordered(need: Need, zone: str, *, spot: bool) -> list[Kind]:
+    mixed = need.configuration.mixed or {}
+    kinds = [
+        Kind(one["InstanceType"], int(one.get("WeightedCapacity", 1)), rank)
+        for rank, one in enumerate(overrides(mixed))
+    ]
+    beside = [m for m in need.capacity if m.zone == zone]
+    spread = mixed.get("InstancesDistribution") or {}
+    return order(kinds, spread, lambda kind: need.pools(kind, zone, spot), beside, spot=spot)
 
 
 def on_demand_missing(mixed: Mapping[str, Any], capacity: Sequence[Member], desired: int) -> int:

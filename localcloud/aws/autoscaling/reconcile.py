@@ -5,7 +5,7 @@ life, find the unhealthy, carry the instance refresh on, replace, launch and ter
 group that is being deleted. It then says when it wants to be called next. Calling it at any other time does no harm.
 """
 
-from localcloud.aws.autoscaling import activities, health, policies, refreshing, scaling, schedules, warm_pools
+from localcloud.aws.autoscaling import activities, health, policies, refreshing, scaling, schedules, traffic, warm_pools
 from localcloud.aws.autoscaling.clock import VirtualClock
 from localcloud.aws.autoscaling.life import carry_on, leave
 from localcloud.aws.autoscaling.lifecycle import LEAVING, WARM_LEAVING, Lifecycle
@@ -90,4 +90,5 @@ def _next_due(world: World, group: Group) -> float:
             policies.next_due(world, group),
             warm_pools.next_due(world, group),
         ]
+    times.append(traffic.next_due(world, group))
     return min(times)

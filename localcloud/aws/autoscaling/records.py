@@ -84,10 +84,10 @@ class Member:
     weight: int = 1  # units of capacity that it counts for
     weighted: bool = False  # whether its policy gives weights
     spot: bool = False
-    rank: int = 0  # place of its type in the mixed instances policy; 0 is the first
     dead: bool = False  # stopped or gone: to replace it costs no capacity
     balancing: bool = False  # launched ahead, to even out the zones
     returning: bool = False  # on its way from the group to the warm pool
+    draining_until: float = 0.0  # what load balancers have sent it may end until then
 
     def move(self, to: Lifecycle) -> None:
         """Go to the next state; a move that the table does not have is a defect of ours."""
@@ -161,12 +161,26 @@ class Group:
     launch_retry_at: float = 0.0
     rebalance_at: float = 0.0  # not before then, because a zone had no room
     load_balancers: list[str] = field(default_factory=list)
+    attached: dict[str, str] = field(
+        default_factory=dict
+    )  # target group or load balancer -> the state of its attachment
+    detaching: dict[str, float] = field(default_factory=dict)  # what was detached -> until when it drains
     refreshes: list[Refresh] = field(default_factory=list)  # oldest first
     warm_pool: WarmPool | None = None
     schedules: dict[str, ScheduledAction] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
     alarms_at: float = 0.0  # when the alarms of the policies are looked at next
     deleted_at: float = 0.0
+
+    @property
+    def balancers(self) -> list[str]:
+        """All target groups and load balancers."""
+        return [*self.target_groups, *self.load_balancers]
+
+    @property
+    def elb_health(self) -> bool:
+        """Whether what load balancers find counts for the health of instances."""
+        return "ELB" in (kind.strip() for kind in self.health_check_type.split(","))
 
     @property
     def units(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from localcloud.aws.autoscaling import activities, launching, refreshing
 from localcloud.aws.autoscaling.life import leave
 from localcloud.aws.autoscaling.lifecycle import Lifecycle
-from localcloud.aws.autoscaling.mixed import surplus_is_spot
+from localcloud.aws.autoscaling.mixed import Need, places, surplus_is_spot
 from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.autoscaling.replacement import WHOLE, Cohort, Plan, plan
 from localcloud.aws.autoscaling.selection import Choosing, victims
@@ -108,6 +108,7 @@ def _shrink(world: World, group: Group, surplus: int, cohorts: Sequence[Cohort])
         now,
         group.configuration.template.id,
         surplus_is_spot(group.configuration, group.capacity, group.desired),
+        places(Need(group.configuration, group.capacity, group.desired, world.compute.pool)),
     )
     due = {m.id for cohort in cohorts for m in cohort.members}
     for candidates in ([m for m in group.capacity if m.id in due], group.capacity):

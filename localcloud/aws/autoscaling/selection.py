@@ -6,8 +6,8 @@ best candidates, and what is still equal is decided by age.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from localcloud.aws.autoscaling.records import Member
 
@@ -42,6 +42,7 @@ class Choosing:
     now: float
     template_id: str = ""
     surplus_is_spot: bool | None = None
+    places: Mapping[str, int] = field(default_factory=dict)  # by id: how late its type would be tried now
 
 
 def victims(capacity: Sequence[Member], surplus: int, by: Choosing) -> list[Member]:
@@ -83,7 +84,7 @@ def _keys(policy: str, by: Choosing) -> list[Key]:
         "NewestInstance": [lambda m: -m.launched_at],
         "OldestLaunchTemplate": [template, version],
         "ClosestToNextInstanceHour": [hour],
-        "AllocationStrategy": [kind, lambda m: -m.rank],
+        "AllocationStrategy": [kind, lambda m: -by.places.get(m.id, 0)],
         "Default": [kind, template, version, hour],
     }
     return table.get(policy, [])

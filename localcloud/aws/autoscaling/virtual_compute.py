@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from localcloud.aws.autoscaling.allocation import Pool
 from localcloud.aws.autoscaling.clock import Clock
-from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder, Stray
+from localcloud.aws.autoscaling.compute import Condition, Launched, LaunchOrder, Stray, check_spot_price
 from localcloud.aws.autoscaling.plans import TemplateRef
 from localcloud.aws.errors import LaunchRefused, ValidationError
+from localcloud.aws.target_health import TargetState
 
 SUBNETS = {"subnet-a": "us-east-1a", "subnet-b": "us-east-1b", "subnet-c": "us-east-1c"}
 
@@ -29,9 +31,12 @@ class VirtualCompute:
         self.subnets = dict(subnets or SUBNETS)
         self.templates = dict(templates or {"lt-1": 1})
         self.conditions: dict[str, Condition] = {}
+        self.pools: dict[tuple[str, str, bool], Pool] = {}  # type, zone, spot -> price and room
         self.refusals: dict[str, str] = {}  # zone or instance type -> error code
         self.orders: dict[str, LaunchOrder] = {}
         self.registered: dict[str, set[str]] = {}  # target group or load balancer -> instance ids
+        self.target_states: dict[str, TargetState] = {}
+        self.draining_s = 0.0
         self.risky: set[str] = set()
         self.strays: dict[str, Stray] = {}
         self.stopped: set[str] = set()
@@ -69,10 +74,21 @@ class VirtualCompute:
         """The subnets of the zones."""
         return [subnet for subnet, zone in self.subnets.items() if zone in zones]
 
+    def pool(self, instance_type: str, zone: str, spot: bool) -> Pool:  # noqa: FBT001  one of three coordinates
+        """As fate has set it."""
+        return self.pools.get((instance_type, zone, spot), Pool())
+
     def launch(self, order: LaunchOrder) -> Launched:
         """A new machine, unless the zone refuses."""
+        pool = self.pool(order.instance_type, order.zone, order.spot)
+        check_spot_price(order, pool.price_usd)
         if code := self.refusals.get(order.zone) or self.refusals.get(order.instance_type):
             raise LaunchRefused(code, f"We currently do not have sufficient capacity in {order.zone}.")
+        if pool.room < 1:
+            raise LaunchRefused(
+                "InsufficientInstanceCapacity", f"We have no more {order.instance_type} in {order.zone}."
+            )
+        self.pools[order.instance_type, order.zone, order.spot] = replace(pool, room=pool.room - 1)
         instance_id = f"i-{next(self._ids):017x}"
         self.orders[instance_id] = order
         self.conditions[instance_id] = Condition.OK
@@ -114,9 +130,18 @@ class VirtualCompute:
         """Keep it."""
         self.registered.setdefault(target, set()).add(instance_id)
 
-    def deregister(self, target: str, instance_id: str) -> None:
-        """Forget it."""
-        self.registered.get(target, set()).discard(instance_id)
+    def deregister(self, target: str, instance_id: str) -> float:
+        """Forget it; it drains for as long as fate says."""
+        if instance_id not in self.registered.get(target, set()):
+            return 0.0
+        self.registered[target].discard(instance_id)
+        return self._clock.now() + self.draining_s if self.draining_s else 0.0
+
+    def target_state(self, target: str, instance_id: str) -> TargetState:
+        """As fate has set it; healthy otherwise, if it is registered."""
+        if instance_id not in self.registered.get(target, set()):
+            return TargetState.UNUSED
+        return self.target_states.get(instance_id, TargetState.HEALTHY)
 
     def check_target_group(self, target_group: str) -> None:
         """Any ARN will do."""
