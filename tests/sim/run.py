@@ -12,12 +12,15 @@ import structlog
 
 from tests.sim.invariants import answers, ledger, scaling
 from tests.sim.invariants.base import Invariant, Violated, Watch
+from tests.sim.invariants.rollouts import ROLLOUTS
 from tests.sim.kernel.loop import PROCESS, Incarnation, SimLoop
 from tests.sim.kernel.record import Line, Record
 from tests.sim.kernel.seal import sealed
 from tests.sim.kernel.streams import Streams
 from tests.sim.plan import Plan
+from tests.sim.temporal.numbered import numbered_requests
 from tests.sim.world.observer_world import ObserverWorld, prepared
+from tests.sim.world.rollout_world import RolloutWorld
 from tests.sim.world.scaling_world import ScalingWorld
 
 gc.freeze()  # what was imported stays; it need not be looked at after every run
@@ -27,10 +30,10 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     ledger.SameAnswer, ledger.LeaseBelief, ledger.NoStaleWrite, ledger.EndedByItsOwn, ledger.FreezeHolds,
     ledger.StopMeansStop, ledger.QueueFair, answers.Explained, answers.OneWriter, answers.QuietEnds,
     answers.BoundedQueues, answers.Progress, scaling.WithinBounds, scaling.IntentFirst, scaling.SizedUnderLease,
-    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.KeepsUp,
+    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.KeepsUp, *ROLLOUTS,
 )  # fmt: skip
 
-WORLDS: dict[str, type[ObserverWorld]] = {"admission": ObserverWorld, "scaling": ScalingWorld}
+WORLDS: dict[str, type[ObserverWorld]] = {"admission": ObserverWorld, "scaling": ScalingWorld, "rollout": RolloutWorld}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +68,17 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
     gc.collect()
     gc.disable()  # what is unwound in mid-run would be unwound by chance; it is also a fifth of the time
     try:
-        with _logs_into(record), sealed(loop.fail):
+        with _logs_into(record), sealed(loop.fail), numbered_requests():
             world.start()
             loop.call_at(plan.horizon_s, loop.stop)
             loop.run_forever()
             if loop.failure is None:
-                world.finish()
+                loop.within(world.finish)
             failure, at_s = loop.failure, loop.time()
             digest, reached = record.digest, record.reached.copy()
             for process in world.processes.values():
                 lives.extend(process.lives)
+            loop.within(world.close)
             loop.wind_up(lives)
     finally:
         gc.enable()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.sim.plan import Event, Plan
+from tests.sim.seeds_of_rollouts import rollout_plan
 from tests.sim.world.observer_world import GROUPS, HOLDERS, PIPELINES, REPLICAS
 from tests.sim.world.scaling_world import SCALERS, WORKER
 
@@ -24,7 +25,9 @@ Chance = random.Random
 
 
 def plan_of(seed: int) -> Plan:
-    """The plan of a seed; every third one is about scaling."""
+    """The plan of a seed; every third one is about scaling, every twelfth about rollouts."""
+    if seed % 12 == 1:
+        return rollout_plan(seed)
     scenario = "scaling" if seed % 3 == 2 else "admission"
     chance = Chance(f"{seed}/plan")
     style = chance.random()

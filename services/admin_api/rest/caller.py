@@ -33,5 +33,10 @@ async def actor_of(
     return actor
 
 
-Api = Annotated[AdminApi, Depends(admin_of)]
+async def _admin_of(request: Request) -> AdminApi:
+    """As a dependency: a plain function would cost a thread per request."""
+    return admin_of(request)
+
+
+Api = Annotated[AdminApi, Depends(_admin_of)]
 Caller = Annotated[Actor, Depends(actor_of)]

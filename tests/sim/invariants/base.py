@@ -122,8 +122,20 @@ class Invariant:
     def settled(self, end: Any) -> None:
         """The run is over, and these are the sizes."""
 
+    def served(self, served: Any) -> None:
+        """A group answered, or did not, for some seconds."""
 
-HOOKS = ("committed", "answered", "heard", "writes", "landed", "judged", "ended", "resized", "settled")
+    def removing(self, removal: Any) -> None:
+        """A fleet is about to go."""
+
+    def rested(self, rest: Any) -> None:
+        """The run is over, and so is everything that was asked for."""
+
+
+HOOKS = (
+    "committed", "answered", "heard", "writes", "landed", "judged", "ended", "resized", "settled", "served", "removing",
+    "rested",
+)  # fmt: skip
 
 
 class Watch:

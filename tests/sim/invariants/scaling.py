@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from services.autoscaler.domain.group import Reservation
 from services.autoscaler.domain.records import Intent
 from tests.sim.invariants.base import Invariant, LedgerState
 
@@ -24,6 +25,9 @@ class Resize:
     backlog: float
     intents: Sequence[Intent]  # written down and without a result
     ill: tuple[str, ...]
+    least: int = NODES_MIN
+    most: int = NODES_MAX
+    reservations: Sequence[Reservation] = ()  # of its group
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,8 @@ class WithinBounds(Invariant):
     sentence = "Desired capacity is never set below the group's least nor above its most."
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
-        if not NODES_MIN <= resize.wanted <= NODES_MAX:
-            self.broken(f"{resize.asg} was set to {resize.wanted}, the group allows {NODES_MIN} to {NODES_MAX}")
+        if not resize.least <= resize.wanted <= resize.most:
+            self.broken(f"{resize.asg} was set to {resize.wanted}, the group allows {resize.least} to {resize.most}")
 
 
 class IntentFirst(Invariant):
@@ -71,13 +75,14 @@ class SizedUnderLease(Invariant):
 class ShrinksUnderScaleIn(Invariant):
     """Growth needs no leave that shrinking has not."""
 
-    sentence = "A fleet gets smaller only while a SCALE_IN of its group is live."
+    sentence = "A fleet gets smaller only while a SCALE_IN of its group is live, or a rollout that reserved the rest."
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
         if resize.wanted >= resize.before:
             return
         self.record.reach("resize in")
-        if not any(a.kind.value == "SCALE_IN" and a.scope.name == resize.group for a in ledger.live(now)):
+        kinds = {"SCALE_IN", "DEPLOY", "ROLLBACK"} if resize.reservations else {"SCALE_IN"}
+        if not any(a.kind.value in kinds and a.scope.name == resize.group for a in ledger.live(now)):
             self.broken(f"{resize.asg} shrinks from {resize.before} to {resize.wanted} without a SCALE_IN")
 
 

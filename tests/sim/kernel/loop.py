@@ -103,6 +103,14 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps += 1
         handle._run()
 
+    def within(self, act: Callable[[], None]) -> None:
+        """Something that needs a running loop, while nothing else runs."""
+        events._set_running_loop(self)
+        try:
+            act()
+        finally:
+            events._set_running_loop(None)
+
     def kill(self, life: Incarnation) -> None:
         """Nothing of it runs any more. Its tasks are kept, so that no garbage collector unwinds them in mid-run."""
         life.dead = True

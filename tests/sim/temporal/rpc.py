@@ -35,7 +35,7 @@ class SimService(ServiceClient):
     """What the client calls. `down`: nobody answers."""
 
     def __init__(self, server: SimTemporal) -> None:
-        super().__init__(ConnectConfig(target_host="sim"))
+        super().__init__(ConnectConfig(target_host="sim", identity="sim"))
         self._server = server
         self.down = False
 

@@ -93,10 +93,14 @@ class SimTemporal:
         known.workflow_hosts.append(host)
 
     def add_activities(self, queue: str, activities: Sequence[Callable[..., Any]], host: Host) -> None:
-        """A worker that polls the queue for activities; `activities` carry `@activity.defn`, as for `ActivityWorker`."""
+        """A worker that polls the queue for activities; `activities` carry `@activity.defn`, as for `ActivityWorker`.
+
+        A process that starts anew registers anew: what it had before is gone.
+        """
         definitions = [ActivityDefinition.must_from_callable(a) for a in activities]
         table = {d.name or "": d for d in definitions}
-        self._queues.setdefault(queue, Queue()).activities.append((host, table))
+        known = self._queues.setdefault(queue, Queue())
+        known.activities = [*(a for a in known.activities if a[0] is not host), (host, table)]
 
     def client(self) -> Client:
         """Temporal's client over this server; every call takes a message there and one back."""

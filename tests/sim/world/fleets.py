@@ -88,9 +88,13 @@ class Fleets:
                 continue
             serving = [m.id for m in asg.capacity if m.in_service_at]
             if serving:
-                self.compute.conditions[serving[0]] = Condition.GONE
-                self.world.machine_changed(serving[0])
-                self._go_on()
+                self.lose(serving[0])
+
+    def lose(self, machine: str) -> None:
+        """This one dies."""
+        self.compute.conditions[machine] = Condition.GONE
+        self.world.machine_changed(machine)
+        self._go_on()
 
     def refuse(self, zones: Sequence[str], code: str) -> None:
         """Launches in these zones fail with a code; empty: they work again."""

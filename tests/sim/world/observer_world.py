@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.observer.__main__ import Adapters, build
+from services.observer.__main__ import Adapters, Service, build
 from services.observer.adapters.audit_stores import MemoryAudits
 from services.observer.adapters.memory_ledger import MemoryLedger
 from services.observer.adapters.memory_verdicts import MemoryHistory, MemoryLeadership, MemoryVerdicts
@@ -34,10 +34,12 @@ from tests.sim.world.stores import SimLedger, SimVerdicts, state_of
 
 REPLICAS = ("observer-1", "observer-2")
 HOLDERS = ("deployer", "provisioner", "autoscaler", "people")
-IDENTITIES = ("service/deployer", "service/provisioner", "service/autoscaler", "service/admin-api")
+IDENTITIES = (
+    "service/deployer", "service/provisioner", "service/autoscaler", "service/admin-api", "service/observer",
+)  # fmt: skip
 PIPELINES: Mapping[str, Mapping[str, str]] = {"p": {"first": "a", "second": "b"}, "q": {"only": "c"}}
 GROUPS = ("a", "b", "c", "lone")
-IDENTITY = dict(zip(HOLDERS, IDENTITIES, strict=True))
+IDENTITY = dict(zip(HOLDERS, IDENTITIES, strict=False))
 
 
 def prepared() -> None:
@@ -46,7 +48,7 @@ def prepared() -> None:
         certificate(identity)
     for count in (IDS, KEPT):
         sketch(count)
-    for name in ("tick", "sweep", "scaling"):
+    for name in ("tick", "sweep", "scaling", "operations", "watch", "routes"):
         from shared.service import TICK_FAILURES, TICKS
 
         TICKS.labels(name)
@@ -109,6 +111,10 @@ class ObserverWorld:
         self.board.servers[name] = server
         await Loop("tick", self.settings.tick_s, clock, service.observing.tick).start()
         await Loop("sweep", self.settings.sweep_s, clock, service.sweeping.tick).start()
+        self._observing(name, service)
+
+    def _observing(self, name: str, service: Service) -> None:
+        """What else a started Observer does: here nothing."""
 
     def _adapters(self, name: str, life: str) -> Adapters:
         clock = self.processes[name].clock
@@ -122,12 +128,12 @@ class ObserverWorld:
             history=history,
             leadership=leadership,
             audits=audits,
-            sources=self._sources(),
+            sources=self._sources(name),
             clock=clock,
             ids=SimIds(life, clock),
         )
 
-    def _sources(self) -> Sources:
+    def _sources(self, name: str) -> Sources:
         plant = self.plant
         return Sources(PlantInventory(plant), PlantMembers(plant), PlantSignals(plant), PlantBroker(plant))
 
@@ -179,6 +185,9 @@ class ObserverWorld:
         unfinished = [str(i) for i in self.intentions if not i.outcome]
         healed_s = self.plan.horizon_s - self.plan.heal_at_s
         self.watch.tell("ended", End(self._store_s(), state_of(self.ledger), unfinished, healed_s))
+
+    def close(self) -> None:
+        """Nothing runs any more; let go of what would be left for the garbage collector."""
 
     # ------------------------------------------------------------------------------------------------- what is done
 

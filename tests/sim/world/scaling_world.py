@@ -118,7 +118,7 @@ class ScalingWorld(ObserverWorld):
         self.traffic.step()
         self.loop.call_later(STEP_S, self._flow, context=contextvars.Context())
 
-    def _sources(self) -> Sources:
+    def _sources(self, name: str) -> Sources:
         plant, traffic = self.plant, self.traffic
         return Sources(
             PlantInventory(plant), TrafficMembers(plant, traffic), TrafficMetrics(plant, traffic),

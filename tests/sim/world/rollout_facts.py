@@ -1,0 +1,128 @@
+"""What invariants of rollouts are told: facts read straight from stores, cloud and server, past every service."""
+
+import json
+from typing import Any
+
+from tests.sim.invariants.rollouts import FleetNow, GroupNow, Removal, Rest, RunNow, Served
+from tests.sim.invariants.scaling import Resize
+from tests.sim.temporal.activities import seconds
+from tests.sim.temporal.run import STATUS, Run
+from tests.sim.world.rollout_services import RolloutServices
+from tests.sim.world.stores import state_of
+
+TAKEN_S = 300.0  # machines that the cloud took are replaced within this, also when clients hear of it late
+
+
+class Facts:
+    """Over one world."""
+
+    def __init__(self, world: RolloutServices) -> None:
+        self._world = world
+        self.taken_until_s: dict[str, float] = {}
+
+    def take(self, group: str, for_s: float = 0.0) -> None:
+        """The cloud takes machines of a group, or gives none, for so long."""
+        until_s = self._world.loop.time() + for_s + TAKEN_S
+        self.taken_until_s[group] = max(until_s, self.taken_until_s.get(group, 0.0))
+
+    def _taken(self, group: str) -> bool:
+        return self._world.loop.time() < self.taken_until_s.get(group, 0.0)
+
+    def _groups(self) -> Any:
+        return self._world.provisioner_stores["groups"]
+
+    def _weights(self, group: str) -> dict[str, int]:
+        return {f.id: f.weight for f in self._groups()._fleets.values() if f.group == group and not f.leaving}
+
+    def fleets(self, group: str = "") -> list[FleetNow]:
+        """In the cloud."""
+        states = self._world.cloud.states()
+        return [FleetNow(s.fleet, s.desired, s.in_service) for s in states if group in {"", s.group}]
+
+    def resize(self, asg: str, nodes: int) -> Resize:
+        """SetDesiredCapacity as it takes effect."""
+        world = self._world
+        found = next(s for s in world.cloud.states() if s.name == asg)
+        weights, demand = self._weights(found.group), world.serving.demand.get(found.group)
+        total = sum(weights.values())
+        share = weights.get(found.fleet, 0) / total if total else 0.0
+        return Resize(
+            group=found.group,
+            asg=asg,
+            before=found.desired,
+            wanted=nodes,
+            arrival=demand.arrival * share if demand else 0.0,
+            backlog=0.0,
+            intents=[i for i, result in world.scaler_store._intents.values() if result is None],
+            ill=tuple(how for g, how in world.plant.ill if g in {"", found.group}),
+            least=found.min,
+            most=found.max,
+            reservations=[r for r in world.scaler_store._reserved.values() if r.group == found.group],
+        )
+
+    def served(self, group: str) -> Served:
+        """One step of one group."""
+        serving = self._world.serving
+        answered = any(g == group for g, _ in serving.rates)
+        routes = serving.routes(group)
+        return Served(group, serving.demand[group].arrival, routes, self.fleets(group), answered, self._taken(group))
+
+    def removal(self, asg: str) -> Removal:
+        """A fleet is about to go."""
+        found = next(s for s in self._world.cloud.states() if s.name == asg)
+        known = self._groups()._groups.get(found.group)
+        unwanted = (
+            known is None or known.phase in {"DELETING", "CREATING"} or not any(self._weights(found.group).values())
+        )
+        others = [f for f in self.fleets(found.group) if f.fleet != found.fleet]
+        demand = self._world.serving.demand.get(found.group)
+        arrival = demand.arrival if demand else 0.0
+        weights = self._weights(found.group)
+        return Removal(found.group, found.fleet, arrival, weights, others, unwanted, self._taken(found.group))
+
+    def rest(self) -> Rest:
+        """The end."""
+        world, kept = self._world, self._world.admin_store._kept
+        details = [r.entry.detail for r in kept.audit]
+        audited = {str(d.get("operation", "")) for d in details} | {f"apply/{d.get('plan', '')}" for d in details}
+        return Rest(
+            healed_for_s=world.plan.horizon_s - world.plan.heal_at_s,
+            now=world._store_s(),
+            ledger=state_of(world.ledger),
+            runs=[self._run(r) for runs in world.temporal.runs.values() for r in runs],
+            groups=[self._group(name) for name in sorted(self._groups()._groups)],
+            cloud=self.fleets(),
+            reservations=[r for r in world.scaler_store._reserved.values() if r.expires_at_s > world._store_s()],
+            problems=list(world.temporal.problems),
+            audited=frozenset(audited),
+            operations=[(o.id, o.state.value) for o in kept.operations.values()],
+            locks=sorted(world.engine.locks),
+        )
+
+    def _run(self, run: Run) -> RunNow:
+        given = json.loads(run.init.arguments[0].data) if run.init.arguments else {}
+        outcome = STATUS.Name(run.status).removeprefix("WORKFLOW_EXECUTION_STATUS_")
+        if run.result is not None and isinstance(said := json.loads(run.result.data or b"null"), dict):
+            outcome = str(said.get("outcome", outcome))
+        request = given.get("deployment_id") or given.get("request_id") or ""
+        tried = [
+            (a.asked.activity_type, a.attempts, seconds(a.asked.schedule_to_close_timeout))
+            for a in run.activities_ever.values()
+        ]
+        return RunNow(run.kind, run.id, run.open, outcome, str(request), tried)
+
+    def _group(self, name: str) -> GroupNow:
+        fleets = [f for f in self._groups()._fleets.values() if f.group == name]
+        deployments = [d for d in self._world.deployer_store._deployments.values() if d.group == name]
+        deployments.sort(key=lambda d: d.started_at, reverse=True)
+        declared = any(k.name == name and not o.deleted for (_, k), o in self._world.admin_store._kept.objects.items())
+        return GroupNow(
+            name=name,
+            declared=declared,
+            standing=sorted(f.id for f in fleets if not f.leaving),
+            weights=self._weights(name),
+            variables={f.id: json.loads(f.revision_document)["variables"] for f in fleets},
+            deployments=[
+                (d.id, d.phase.value, f"{name}-r{d.revision}", f"{name}-r{d.from_revision}") for d in deployments
+            ],
+        )
