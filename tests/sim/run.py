@@ -28,7 +28,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     ledger.OneHolder, ledger.TokenGrows, ledger.AdmissionMatrix, ledger.UnknownHolds, ledger.RedisLossCloses,
     ledger.SignalFresh, ledger.BacklogHolds, ledger.Quarantine, ledger.ConcurrencyCap, ledger.LeaseLapses,
     ledger.SameAnswer, ledger.LeaseBelief, ledger.NoStaleWrite, ledger.EndedByItsOwn, ledger.FreezeHolds,
-    ledger.StopMeansStop, ledger.QueueFair, answers.Explained, answers.OneWriter, answers.QuietEnds,
+    ledger.StopMeansStop, ledger.QueueFair, ledger.AskEnds, answers.Explained, answers.OneWriter, answers.QuietEnds,
     answers.BoundedQueues, answers.Progress, scaling.WithinBounds, scaling.IntentFirst, scaling.SizedUnderLease,
     scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.KeepsUp, *ROLLOUTS,
 )  # fmt: skip

@@ -203,6 +203,36 @@ def illness(chance: Chance) -> Iterator[Event]:
         }  # fmt: skip
 
 
+def stalled_leaders(chance: Chance) -> Iterator[Event]:
+    """Slow stores stretch a tick, and a pause in its middle outlasts the leadership."""
+    for at in _times(chance, 900.0):
+        for store in ("postgres", "valkey"):
+            yield {"at": at, "do": "store", "store": store, "slow": 1.0, "for_s": 25.0}
+        when = round(at + chance.uniform(1, 25), 3)
+        yield {
+            "at": when,
+            "do": "pause",
+            "process": chance.choice(REPLICAS),
+            "for_s": round(chance.uniform(85, 120), 1),
+        }
+
+
+def flickering(chance: Chance) -> Iterator[Event]:
+    """The broker is blind for two ticks, in which verdicts still stand, and somebody wants to scale in."""
+    for number, at in enumerate(_times(chance, 500.0, 120.0), start=10_000):
+        yield {"at": at, "do": "ill", "group": "", "how": "broker", "for_s": 32.0}
+        yield {
+            "at": round(at + chance.uniform(16, 31), 3), "do": "work", "id": number, "process": "provisioner",
+            "kind": "SCALE_IN", "scope": f"group/{chance.choice(GROUPS)}", "steps": 1, "step_s": 2.0,
+        }  # fmt: skip
+
+
+def impostors(chance: Chance) -> Iterator[Event]:
+    """Somebody ends what others hold, with a token that is not its own."""
+    for at in _times(chance, 300.0, 60.0):
+        yield {"at": at, "do": "impostor", "off": chance.choice((-1, 1))}
+
+
 def slow_cloud(chance: Chance) -> Iterator[Event]:
     """Calls to the cloud take as long as they may."""
     for at in _times(chance, 600.0):
@@ -228,7 +258,18 @@ def aws_fails(chance: Chance) -> Iterator[Event]:
         yield {"at": at, "do": "store", "store": "aws", "for_s": round(chance.uniform(30, 300), 1), **given}
 
 
-SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (machines_die, no_capacity, aws_fails)
+def lonely_holders(chance: Chance) -> Iterator[Event]:
+    """A scale-out that AWS does not take, while its holder is cut off: the lease lapses and the call is tried again."""
+    for at in _times(chance, 700.0, 100.0):
+        yield {"at": at, "do": "load", "group": chance.choice(GROUPS), "factor": 3.0, "for_s": 240.0}
+        yield {"at": round(at - 5.0, 3), "do": "store", "store": "aws", "down": True, "for_s": 85.0}
+        links = [[WORKER, o] for o in REPLICAS] + [[o, WORKER] for o in REPLICAS]
+        cut_s = round(at + chance.uniform(18, 35), 3)
+        yield {"at": cut_s, "do": "network", "cut": True, "links": links, "for_s": 110.0}
+
+
+SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (machines_die, no_capacity, aws_fails, lonely_holders)
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
-    crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud,
+    crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud, stalled_leaders,
+    flickering, impostors,
 )  # fmt: skip

@@ -169,6 +169,8 @@ class LeaseLapses(Invariant):
                 self._bounded(after, commit.now)
             if after.expires_at > before.expires_at and before.expires_at <= commit.now:
                 self.broken(f"{after.id} was renewed {commit.now - before.expires_at:.1f} s after it had lapsed")
+            if after.outcome is ActivityOutcome.EXPIRED and before.outcome is None and before.expires_at > commit.now:
+                self.broken(f"{after.id} was ended as lapsed {before.expires_at - commit.now:.1f} s before its end")
             if before.outcome is not None and (after.outcome, after.ended_at) != (before.outcome, before.ended_at):
                 self.broken(f"{after.id} had ended as {before.outcome} and now reads {after.outcome}")
 
@@ -308,15 +310,30 @@ class StopMeansStop(Invariant):
 class QueueFair(Invariant):
     """The newest waiting deployment supersedes the others."""
 
-    sentence = "A deployment is not granted once a newer one of the same scope has taken its place and still asks."
+    sentence = "A deployment is not granted any more once a newer one of the same scope has taken its place."
 
     def committed(self, commit: Commit) -> None:
         for new in commit.granted:
             if new.kind.value != "DEPLOY":
                 continue
             mine = commit.before.waiting.get(new.request)
-            if mine is None or not mine.superseded_by:
-                continue
-            newer = commit.before.waiting.get(mine.superseded_by)
-            if newer is not None and newer.scope == new.scope:
-                self.broken(f"{new.request} was granted though {newer.request} has superseded it")
+            if mine is not None and mine.superseded_by:
+                self.broken(f"{new.request} was granted though {mine.superseded_by} has superseded it")
+
+
+class AskEnds(Invariant):
+    """Nobody stands still for somebody who has gone away."""
+
+    sentence = "A holder that only was asked to park is kept parked no longer than the asking goes on."
+    fresh_s = 30.0
+
+    def answered(self, call: Call, response: Any) -> None:
+        if not call.method.endswith("/Heartbeat") or response.ask != response.ASK_PARK or "before" not in call.seen:
+            return
+        state, now = call.seen["before"]
+        mine = state.activities.get(call.request.activity_id)
+        if mine is None or {r.code for r in response.reasons} != {"AskedToPark"}:
+            return
+        asked_s = mine.ask.renewed_at if mine.ask else -1.0
+        if mine.ask is None or now - asked_s > self.fresh_s:
+            self.broken(f"{mine.id} is kept parked by a request that was last made {now - asked_s:.0f} s ago")

@@ -30,6 +30,7 @@ class Served:
     group: str
     arrival: float
     routes: Mapping[str, int]  # weight by fleet, where an endpoint is known
+    weights: Mapping[str, int]  # as the Provisioner has them
     fleets: Sequence[FleetNow]
     answered: bool
     taken: bool
@@ -137,7 +138,12 @@ class GrowthBeforeRemoval(Invariant):
 class SharesSumToOne(Invariant):
     """All of the traffic goes somewhere."""
 
-    sentence = "At rest a group has all of its traffic on fleets that exist, in parts that sum to the whole."
+    sentence = "The parts of a group's traffic sum to the whole, and at rest all of it is on fleets that exist."
+
+    def served(self, served: Served) -> None:
+        total = sum(served.weights.values())
+        if total not in {0, PERCENT}:
+            self.broken(f"{served.group}: the weights {dict(served.weights)} sum to {total}")
 
     def rested(self, rest: Rest) -> None:
         for group in rest.groups:

@@ -86,6 +86,9 @@ class Hold:
             if not await self._begin():
                 self._finished("refused")
                 return
+            if self._i.kind == "FREEZE":
+                self._finished("done")  # a window that nobody renews: it ends by itself, or is lifted
+                return
             beats = asyncio.ensure_future(self._beat())
             while self._i.done < self._i.steps:
                 await self._settled()

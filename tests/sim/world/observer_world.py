@@ -14,6 +14,8 @@ from services.observer.grpc_api import ALLOWED
 from services.observer.operations.observe import Sources
 from services.observer.settings import ObserverSettings
 from shared.clients.observer import ObserverClient
+from shared.contracts.admission import EndInput
+from shared.domain.activity import ActivityOutcome
 from shared.domain.errors import HeadraceError
 from shared.service import Loop
 from tests.sim.invariants.base import End, Watch, Write
@@ -221,6 +223,18 @@ class ObserverWorld:
     def do_lift(self, event: Event) -> None:
         """A person lifts a freeze."""
         self._by_hand(lambda c: c.freeze(event["scope"], 0.0, "ann", "by hand", "", lift=True))
+
+    def do_impostor(self, event: Event) -> None:
+        """Somebody ends the oldest thing that is held, with a wrong token."""
+        live = state_of(self.ledger).live(self._store_s())
+        if live:
+            given = EndInput(
+                activity_id=live[0].id,
+                token=live[0].token + int(event["off"]),
+                outcome=ActivityOutcome.DONE,
+                note="not mine",
+            )
+            self._by_hand(lambda c: c.end(given))
 
     def _by_hand(self, ask: Callable[[ObserverClient], Any]) -> None:
         channel: Any = self.board.channel("people", IDENTITY["people"], self._replicas("people"))

@@ -19,6 +19,7 @@ from services.provisioner.domain.runs import ProcessMark, StackBusy, StackDiffer
 from shared.domain.errors import HeadraceError, Unavailable
 from tests.sim.kernel.loop import SimLoop
 from tests.sim.world.cloud import NOT_COMPARED, Cloud
+from tests.sim.world.fate import Fate
 
 HOST = "sim"
 RESOURCE_S = (0.3, 2.0)
@@ -30,9 +31,12 @@ Fields = Mapping[str, str]
 class SimPulumi:
     """Implements the Provisioner's `Stacks` and `Processes`."""
 
-    def __init__(self, loop: SimLoop, cloud: Cloud, chance: random.Random, say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, loop: SimLoop, cloud: Cloud, chance: random.Random, fate: Fate, say: Callable[[str, str], None]
+    ) -> None:
         self._loop, self._cloud, self._chance, self._say = loop, cloud, chance, say
         self.removing: Callable[[str], None] = lambda _: None
+        self._fate = fate
         self._pids = itertools.count(100)
         self.states: dict[str, dict[str, Fields]] = {}
         self.locks: dict[str, int] = {}
@@ -114,7 +118,7 @@ class SimPulumi:
         killed = False
         try:
             return await work()
-        except AwsError as e:
+        except (AwsError, Unavailable) as e:
             return Unavailable(f"stack {stack}: {e}")
         except asyncio.CancelledError as e:
             killed = e.args == ("killed",)
@@ -130,7 +134,7 @@ class SimPulumi:
         fleets = {f"{ASG} {f.name}": f for f in plan.fleets}
         made = changed = deleted = 0
         for resource, fields in declared.items():
-            await asyncio.sleep(self._chance.uniform(*RESOURCE_S))
+            await self._call()
             known: Fields | None = state.get(resource)
             if refresh or known is None:
                 known = self._cloud.live({resource: fields})[resource]
@@ -164,8 +168,13 @@ class SimPulumi:
         else:
             self._cloud.put(resource, fields)
 
-    async def _remove(self, resource: str) -> None:
+    async def _call(self) -> None:
+        """To AWS, which may not answer."""
         await asyncio.sleep(self._chance.uniform(*RESOURCE_S))
+        await self._fate.before()
+
+    async def _remove(self, resource: str) -> None:
+        await self._call()
         self._say("", f"engine removes {resource}")
         if not resource.startswith(ASG):
             self._cloud.resources.pop(resource, None)

@@ -65,7 +65,10 @@ class Facts:
         serving = self._world.serving
         answered = any(g == group for g, _ in serving.rates)
         routes = serving.routes(group)
-        return Served(group, serving.demand[group].arrival, routes, self.fleets(group), answered, self._taken(group))
+        return Served(
+            group, serving.demand[group].arrival, routes, self._weights(group), self.fleets(group), answered,
+            self._taken(group),
+        )  # fmt: skip
 
     def removal(self, asg: str) -> Removal:
         """A fleet is about to go."""

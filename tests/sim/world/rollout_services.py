@@ -138,7 +138,11 @@ class RolloutServices(ObserverWorld):
         self.fleets.boots = streams.of("boots")
         self.cloud = clouds.Cloud(self.fleets)
         self.engine = SimPulumi(
-            loop, self.cloud, streams.of("pulumi"), lambda scope, text: record.say("cloud", text, scope)
+            loop,
+            self.cloud,
+            streams.of("pulumi"),
+            self._fate("aws", "engine"),
+            lambda scope, text: record.say("cloud", text, scope),
         )
         self.conditions = Conditions(streams.of("temporal"), evict=EVICTS)
         self.temporal = SimTemporal(self.conditions, self._store_s, reach=record.reach)
