@@ -233,6 +233,15 @@ def impostors(chance: Chance) -> Iterator[Event]:
         yield {"at": at, "do": "impostor", "off": chance.choice((-1, 1))}
 
 
+def places(chance: Chance) -> Iterator[Event]:
+    """Replicas die or stand still right before or after a call to a store."""
+    for at in _times(chance, 500.0):
+        yield {
+            "at": at, "do": "places", "process": chance.choice(REPLICAS), "crash": chance.choice((0.0, 0.02)),
+            "stall": chance.choice((0.0, 0.05)), "for_s": round(chance.uniform(30, 200), 1),
+        }  # fmt: skip
+
+
 def slow_cloud(chance: Chance) -> Iterator[Event]:
     """Calls to the cloud take as long as they may."""
     for at in _times(chance, 600.0):
@@ -271,5 +280,5 @@ def lonely_holders(chance: Chance) -> Iterator[Event]:
 SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (machines_die, no_capacity, aws_fails, lonely_holders)
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud, stalled_leaders,
-    flickering, impostors,
+    flickering, impostors, places,
 )  # fmt: skip

@@ -173,6 +173,16 @@ def machines(chance: Chance) -> Iterator[Event]:
         yield {"at": at, "do": "no_capacity", "zones": chance.randint(1, 3), "for_s": round(chance.uniform(30, 400), 1)}
 
 
+def places(chance: Chance) -> Iterator[Event]:
+    """Services die or stand still right before or after a call to a store or to AWS."""
+    for at in _times(chance, 300.0):
+        yield {
+            "at": at, "do": "places", "process": chance.choice((*SERVICES, *REPLICAS)),
+            "crash": chance.choice((0.0, 0.01, 0.03)), "stall": chance.choice((0.0, 0.05)),
+            "for_s": round(chance.uniform(30, 200), 1),
+        }  # fmt: skip
+
+
 def engines(chance: Chance) -> Iterator[Event]:
     """Pulumi's processes die where they stand."""
     for at in _times(chance, 300.0):
@@ -187,4 +197,5 @@ def forgetting(chance: Chance) -> Iterator[Event]:
 
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, temporal, illness, machines, engines, forgetting,
+    places,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from services.provisioner.domain.group import Bundle, FleetState, Inventory, Mac
 from services.provisioner.domain.group_stack import Site
 from services.provisioner.domain.ports import DeclaredFields, LiveFields
 from services.provisioner.domain.resources import AutoScalingGroup
+from services.provisioner.domain.warnings import NodePrice
 from shared.aws.groups import AsgState
 from shared.domain.names import FleetId, GroupName, Workspace
 from tests.sim.kernel.clock import SimClock
@@ -160,6 +161,14 @@ class SimBundles:
 
     def _keep(self, key: str, digest: str) -> Bundle:
         return self._kept.setdefault(key, Bundle(f"s3://bundles/{key}", digest))
+
+
+class NoPrices:
+    """`Prices`: the list has nothing."""
+
+    async def of(self, node_type: str) -> NodePrice | None:
+        """See the port."""
+        return None
 
 
 class SimTokens:

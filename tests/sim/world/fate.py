@@ -12,6 +12,7 @@ from typing import Any
 from shared.domain.errors import Unavailable
 from tests.sim.kernel.record import Record
 from tests.sim.kernel.streams import Streams
+from tests.sim.world.places import Places
 
 LATENCY_S = 0.003
 SLOW_S_MAX = 8.0
@@ -50,12 +51,17 @@ class Troubles:
 class Fate:
     """One process' connection to one store."""
 
-    def __init__(self, store: str, process: str, streams: Streams, troubles: Troubles, record: Record) -> None:
+    def __init__(
+        self, store: str, process: str, streams: Streams, troubles: Troubles, record: Record, places: Places
+    ) -> None:
         self._store, self._troubles, self._record = store, troubles, record
+        self._process, self._places = process, places
         self._stream: random.Random = streams.of(f"store/{store}/{process}")
 
-    async def before(self) -> bool:
+    async def before(self, verb: str = "a call") -> bool:
         """The way there; Unavailable when it does not get through. Gives whether the answer will be lost."""
+        if self._places.now:
+            await self._places.maybe(self._process, f"before {verb} of {self._store}")
         roll_failed, roll_unheard, roll_slow = self._stream.random(), self._stream.random(), self._stream.random()
         wait_s, slow_s = self._stream.expovariate(1 / LATENCY_S), self._stream.random() * SLOW_S_MAX
         failed, unheard, slow, down = self._troubles.of(self._store)
@@ -71,7 +77,13 @@ class Fate:
     async def back(self, *, unheard: bool) -> None:
         """The way back of something that others may see meanwhile."""
         await asyncio.sleep(self._stream.expovariate(1 / LATENCY_S))
+        await self.after()
         self.heard(unheard=unheard)
+
+    async def after(self, verb: str = "a call") -> None:
+        """It is done, and the caller knows."""
+        if self._places.now:
+            await self._places.maybe(self._process, f"after {verb} of {self._store}")
 
     def heard(self, *, unheard: bool) -> None:
         """Unavailable when the answer is lost."""
@@ -93,8 +105,9 @@ class Remote:
         method = getattr(self._inner, verb)
 
         async def call(*given: Any, **named: Any) -> Any:
-            unheard = await self._fate.before()
+            unheard = await self._fate.before(verb)
             answer = await method(*given, **named)
+            await self._fate.after(verb)
             self._fate.heard(unheard=unheard)
             return answer
 

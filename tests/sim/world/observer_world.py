@@ -31,6 +31,7 @@ from tests.sim.world.audits import IDS, KEPT, reports, sketch
 from tests.sim.world.certificates import certificate
 from tests.sim.world.fate import Fate, Remote, Trouble, Troubles
 from tests.sim.world.holder import CALL_S_MAX, Hold, Intention, Outside
+from tests.sim.world.places import Episode, Places
 from tests.sim.world.plant import Plant, PlantBroker, PlantInventory, PlantMembers, PlantSignals
 from tests.sim.world.stores import SimLedger, SimVerdicts, state_of
 
@@ -41,6 +42,7 @@ IDENTITIES = (
 )  # fmt: skip
 PIPELINES: Mapping[str, Mapping[str, str]] = {"p": {"first": "a", "second": "b"}, "q": {"only": "c"}}
 GROUPS = ("a", "b", "c", "lone")
+DEAD_S = 5.0  # a process that died at a place is started again
 IDENTITY = dict(zip(HOLDERS, IDENTITIES, strict=False))
 
 
@@ -64,6 +66,7 @@ class ObserverWorld:
         self.plan, self.loop, self.record, self.watch = plan, loop, record, watch
         self.streams = Streams(plan.seed)
         self.troubles = Troubles()
+        self.places = Places(self.streams, record, lambda name: self._do_crash(name, DEAD_S))
         self.processes: dict[str, Process] = {}
         self.network = Network(loop, self.streams, record, plan.quantum_s, self.processes)
         certificates = {identity: certificate(identity) for identity in IDENTITIES}
@@ -140,7 +143,7 @@ class ObserverWorld:
         return Sources(PlantInventory(plant), PlantMembers(plant), PlantSignals(plant), PlantBroker(plant))
 
     def _fate(self, store: str, process: str) -> Fate:
-        return Fate(store, process, self.streams, self.troubles, self.record)
+        return Fate(store, process, self.streams, self.troubles, self.record, self.places)
 
     async def _boot_holder(self, life: Incarnation) -> None:
         for intention in self.intentions:
@@ -249,10 +252,18 @@ class ObserverWorld:
 
     def do_crash(self, event: Event) -> None:
         """kill -9, and a restart later."""
-        name = str(event["process"])
+        self._do_crash(str(event["process"]), float(event["for_s"]))
+
+    def _do_crash(self, name: str, for_s: float) -> None:
         self.processes[name].crash()
         self.board.servers.pop(name, None)
-        self._for(event, self.processes[name].start)
+        self.loop.call_later(for_s, self.processes[name].start, context=contextvars.Context())
+
+    def do_places(self, event: Event) -> None:
+        """A process dies or stands still at its calls of ports, now and then, for a while."""
+        episode = Episode(str(event["process"]), float(event["crash"]), float(event["stall"]))
+        self.places.now.append(episode)
+        self._for(event, lambda: self.places.now.remove(episode))
 
     def do_pause(self, event: Event) -> None:
         """A process stands still."""

@@ -244,9 +244,10 @@ class RolloutServices(ObserverWorld):
         nothing: Any = clouds.NoTopics()
         adapters = ProvisionerAdapters(
             **stores, stacks=engine, processes=engine, machines=clouds.SimMachines(self.cloud, aws, clock),
-            sites=clouds.SimSites(), bundles=self.bundles, tokens=self.tokens, topics=nothing, dead_letters=nothing,
-            mirror=mirror, authority=clouds.SimAuthority(), builds=clouds.SimBuilds(),
-            leases=ObserverLeases(self._observer(name)), clock=clock, ids=SimIds(str(life), clock),
+            sites=clouds.SimSites(), bundles=self.bundles, tokens=self.tokens, prices=clouds.NoPrices(),
+            topics=nothing, dead_letters=nothing, mirror=mirror, authority=clouds.SimAuthority(),
+            builds=clouds.SimBuilds(), leases=ObserverLeases(self._observer(name)), clock=clock,
+            ids=SimIds(str(life), clock),
         )  # fmt: skip
         service = build_provisioner(settings, adapters)
         await self._listen(name, service.api, PROVISIONER_ALLOWED, queues.PROVISIONER, service.activities)

@@ -189,7 +189,7 @@ class RolloutWorld(RolloutServices):
         """Pulumi's processes die."""
         self.engine.kill()
 
-    def do_crash(self, event: Event) -> None:
+    def _do_crash(self, name: str, for_s: float) -> None:
         """A web server dies with its process."""
-        self.web.apps.pop(str(event["process"]), None)
-        super().do_crash(event)
+        self.web.apps.pop(name, None)
+        super()._do_crash(name, for_s)
