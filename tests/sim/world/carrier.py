@@ -1,7 +1,8 @@
 """Carries the Autoscaler's decisions out as `ScaleGroup` does: admission, sizes, wait, the end; at least once each.
 
-It stands in for the workflow in the world of scaling; in the world of rollouts the workflow itself runs. The activities are the Autoscaler's own,
-called in a living replica; an attempt whose replica dies, or whose answer is lost, is made again after its time.
+It stands in for the workflow in the world of scaling; in the world of rollouts the workflow itself runs. The activities
+are the Autoscaler's own, called in a living replica; an attempt whose replica dies, or whose answer is lost, is made
+again after its time.
 """
 
 import asyncio
