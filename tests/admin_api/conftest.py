@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from shared.system import SystemClock, SystemIds
 from shared.temporal.client import connect
 
 TOKEN = "the-stack's-first-token"
+NOBODY_WORKS = timedelta(seconds=0.1)  # there is no worker, so no progress is told however long one waits
 
 
 @dataclass
@@ -83,7 +85,9 @@ async def admin(database: Callable[[str], SchemaAccess], temporal: TemporalServe
     channels = ServiceChannels(settings)
     adapters = Adapters(
         store=PostgresStore(pool),
-        workflows=TemporalWorkflows(await connect(settings.temporal_address, settings.temporal_namespace)),
+        workflows=TemporalWorkflows(
+            await connect(settings.temporal_address, settings.temporal_namespace), query_timeout=NOBODY_WORKS
+        ),
         peers=channels.peers,
         code=FolderOfCode(),
         credentials=SystemCredentials(),

@@ -14,7 +14,7 @@ from shared.contracts import queues
 from shared.domain.errors import AlreadyExists, NotFound, Unavailable
 from shared.temporal.errors import error_text
 
-RPC_TIMEOUT = timedelta(seconds=5)
+RPC_TIMEOUT = timedelta(seconds=10)
 QUERY_TIMEOUT = timedelta(seconds=2)
 RESULT_TIMEOUT = timedelta(seconds=2)
 STATUS = {
@@ -32,9 +32,9 @@ Answer = TypeVar("Answer")
 class TemporalWorkflows:
     """`Workflows`."""
 
-    def __init__(self, client: Client) -> None:
-        """`client` connects when first used."""
-        self._client = client
+    def __init__(self, client: Client, query_timeout: timedelta = QUERY_TIMEOUT) -> None:
+        """`client` connects when first used; `query_timeout` is what a look waits for a worker to tell the progress."""
+        self._client, self._query_timeout = client, query_timeout
 
     async def start(self, workflow_type: str, workflow_id: str, value: Mapping[str, Any] | None, *, again: bool) -> str:
         """Start and give the run id; AlreadyExists when one stands in the way."""
@@ -89,7 +89,7 @@ class TemporalWorkflows:
         """The answer of its query `progress`; None when no worker answers in time."""
         handle = self._client.get_workflow_handle(workflow_id, run_id=run_id or None)
         try:
-            return await handle.query("progress", rpc_timeout=QUERY_TIMEOUT)
+            return await handle.query("progress", rpc_timeout=self._query_timeout)
         except (RPCError, WorkflowQueryFailedError, RuntimeError):
             return None  # no worker, no such query, no connection: progress is a courtesy, the state is what counts
 
