@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -40,6 +41,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = secrets.token_urlsafe(24)
 MIGRATE_S_MAX = 120.0
 Server = TypeVar("Server", bound=StackProcess)
+
+# Properties are tried on the same examples each time, and however long a busy machine takes for one of them.
+# `pytest --hypothesis-profile=explore` draws new ones.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("headrace", settings.get_profile("explore"), derandomize=True, database=None)
+settings.load_profile("headrace")
+
+# Who chooses a port binds it later, so each worker of a run has ports of its own to choose from.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+ports.FIRST = 20_000 + 2_000 * (WORKER % 5)
+ports.LAST = ports.FIRST + 1_999
 
 
 @pytest.fixture(scope="session")
