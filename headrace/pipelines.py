@@ -20,6 +20,7 @@ Target = Annotated[Name, BeforeValidator(_stage_name)]
 class RetryPolicy(Declared):
     """Retries of one message: `attempts` on the node, after `first_s`, times `factor`, up to `max_s`.
 
+    While nothing at all goes through, the other side is taken to be down: each event is tried on, for `patience_s` at most.
     Then one after each of `global_delays_s`, wherever the stage runs by then; then dead letters. The global ones keep no
     order of a key.
     """
@@ -28,6 +29,7 @@ class RetryPolicy(Declared):
     first_s: Annotated[Seconds, Field(gt=0)] = 0.05
     factor: float = Field(default=2.0, ge=1)
     max_s: Annotated[Seconds, Field(gt=0)] = 5.0
+    patience_s: Annotated[Seconds, Field(gt=0, le=86_400)] = 900.0
     global_delays_s: tuple[Annotated[Seconds, Field(gt=0, le=86_400)], ...] = Field(default=(), max_length=5)
 
 

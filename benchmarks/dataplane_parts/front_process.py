@@ -6,12 +6,11 @@ from pathlib import Path
 
 from dataplane.agent.node_state import NodeState
 from dataplane.agent.transform_front import TransformFront
-from dataplane.stages.transforming import open_socket
 
 
 def main() -> None:
     """Serves until it is terminated."""
-    front = TransformFront("127.0.0.1:0", NodeState(Path(sys.argv[1])), open_socket(Path(sys.argv[2])))
+    front = TransformFront("127.0.0.1:0", NodeState(Path(sys.argv[1])), Path(sys.argv[2]))
     front.start()
     print(front.port, flush=True)
     signal.sigwait({signal.SIGTERM})

@@ -36,7 +36,6 @@ from dataplane.client.threads import GroupClient
 from dataplane.stages.http_server import JSON, NodeHttpServer
 from dataplane.stages.ingest import Answer
 from dataplane.stages.measures import Measures
-from dataplane.stages.transforming import open_socket
 from shared.contracts.node import HOOK_LAUNCHING, HOOK_TERMINATING, PORT_HEALTH, PORT_SERVE, UserData
 from shared.domain.errors import HeadraceError, Unavailable
 
@@ -118,7 +117,7 @@ class Node:
             edge.start()
             self._servers.append(edge)
         if self._users and orders.assignment.group.kind == "transform":
-            front = TransformFront(f"{address}:{PORT_SERVE}", self._state, open_socket(self._users.socket))
+            front = TransformFront(f"{address}:{PORT_SERVE}", self._state, self._users.socket)
             front.start()
             self._servers.append(front)
         self._watcher = RoutesWatcher(control, self._state, self._serving.reconcile)

@@ -1,111 +1,192 @@
 """The TCP face of a transform group's node: mutual TLS in front of users' server, which itself has no certificate.
 
-Calls are handed on over the Unix socket, as bytes that nobody here reads, with what is left of their deadline; answers,
-refusals and push-backs come back as they are; gRPC's health is that of users' server too. What is more than `CALLS_MAX`
-at once is refused here with a push-back.
+TLS ends here, and the caller's name is looked at; what the connection carries is spliced to users' Unix socket
+(`splice`). How many calls run at once, deadlines, push-backs, health and reflection are those of users' server. Here
+only connections are counted. When the node drains, callers are told to go elsewhere, and their running calls end.
 """
 
+import os
+import socket
+import ssl
 import threading
-from collections.abc import Callable
-from concurrent import futures
-from typing import Any
+import time
+from pathlib import Path
 
-import grpc
-from grpc_health.v1 import health
-from grpc_reflection.v1alpha import reflection
-from headrace_runtime.v1 import transform_pb2 as pb
+import structlog
 
+from dataplane.agent.http2_frames import ENHANCE_YOUR_CALM, INADEQUATE_SECURITY, refusal
 from dataplane.agent.node_state import NodeState
-from dataplane.stages.transforming import MESSAGE_BYTES_MAX
-from shared.domain.errors import HeadraceError
-from shared.grpc.errors import to_wire
-from shared.grpc.identity import peer_identity
+from dataplane.agent.splice import Splice
+from shared.domain.errors import HeadraceError, Unauthenticated
+from shared.grpc.identity import Identity, identity_of_uri
 
 ALLOWED = ("service/*", "node/*")
-CALLS_MAX = 32  # at once; users' server turns away what its workers cannot take
-THREADS_BESIDE = 8  # for refusals, health and reflection
-REFUSED_MAX = 64  # calls that are being refused; what is more the library closes itself, without a push-back
-PUSH_BACK = ("grpc-retry-pushback-ms", "100")  # gRPC proposal A6: the caller's balancer leaves this node alone so long
-DEADLINE_S_MAX = 60.0
+CONNECTIONS_MAX = 256  # a caller has one: nodes that call this group, and services
+REFUSING_MAX = 32  # connections beside them that are being told why not; what is more is closed without a word
+BACKLOG = 128
+HANDSHAKE_S, CONNECT_S, REFUSING_S = 5.0, 2.0, 2.0
 GRACE_S = 15.0
-_SERVICE = pb.DESCRIPTOR.services_by_name["TransformService"].full_name
-METHODS = {_SERVICE: ("TransformBatch", "GetHealth"), health.SERVICE_NAME: ("Check",)}
+CLOSED_S = 2.0
+ACCEPT_AGAIN_S = 0.1
+REFUSED_BYTES_MAX = 1024 * 1024  # of what a refused caller says, thrown away
+IDLE_S, PROBE_S, PROBES = 20, 5, 3  # a caller that is gone without a word is noticed
+LOG = structlog.get_logger()
 
 
 class TransformFront:
-    """Serves on `host:port`; also gRPC's health (Check) and reflection."""
+    """Serves on `host:port`, a thread for each caller."""
 
-    def __init__(self, listen: str, state: NodeState, users: grpc.Channel) -> None:
-        """Binds; OSError when the port is taken. A renewed certificate is used from the next connection on."""
-        self._slots = threading.BoundedSemaphore(CALLS_MAX)
-        options = [(f"grpc.max_{way}_message_length", MESSAGE_BYTES_MAX) for way in ("receive", "send")]
-        threads = CALLS_MAX + THREADS_BESIDE
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(threads, thread_name_prefix="transform"),
-            maximum_concurrent_rpcs=threads + REFUSED_MAX,
-            options=[*options, ("grpc.so_reuseport", 0)],
-        )
-        for service, methods in METHODS.items():
-            paths = {m: f"/{service}/{m}" for m in methods}
-            handlers = {m: grpc.unary_unary_rpc_method_handler(self._handing_on(p, users)) for m, p in paths.items()}
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        reflection.enable_server_reflection((*METHODS, reflection.SERVICE_NAME), self._server)
-        credentials = grpc.dynamic_ssl_server_credentials(
-            _certificates(state), lambda: _certificates(state), require_client_authentication=True
-        )
-        try:
-            bound = self._server.add_secure_port(listen, credentials)
-        except RuntimeError as e:
-            raise OSError(f"{listen}: cannot listen there: is the port in use?") from e
-        self.port = int(bound)
+    def __init__(self, listen: str, state: NodeState, users: Path) -> None:
+        """Binds; OSError when the port is taken. `users` is the socket of users' server."""
+        host, _, port = listen.rpartition(":")
+        self._listener = socket.create_server((host.strip("[]"), int(port)), backlog=BACKLOG)
+        self.port = int(self._listener.getsockname()[1])
+        self._state, self._users = state, users
+        self._context, self._context_of = _context(state), _written_at(state)
+        self._farewell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._open: dict[ssl.SSLSocket, threading.Thread] = {}
+        self._accepting = threading.Thread(target=self._accept, name="transform-front", daemon=True)
 
     def start(self) -> None:
         """Answer calls."""
-        self._server.start()
+        self._accepting.start()
 
     def stop(self) -> None:
         """Take no more, and finish what is running: callers are told at once and go elsewhere."""
-        self._server.stop(GRACE_S).wait()
+        self._stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        if self._accepting.is_alive():
+            self._accepting.join(CLOSED_S)
+        self._listener.close()
+        os.eventfd_write(self._farewell, 1)
+        self._await_ends(GRACE_S)
+        with self._lock:
+            for connection in self._open:
+                _shut(connection)
+        self._await_ends(CLOSED_S)
+        os.close(self._farewell)
 
-    def _handing_on(self, path: str, users: grpc.Channel) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        theirs = users.unary_unary(path)
+    def _await_ends(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            threads = list(self._open.values())
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-        def hand_on(request: bytes, context: grpc.ServicerContext) -> bytes:
-            _admit(context)
-            if not self._slots.acquire(blocking=False):
-                context.set_trailing_metadata((PUSH_BACK,))
-                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{CALLS_MAX} calls are running: ask another node")
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
             try:
-                remaining = context.time_remaining()
-                timeout_s = DEADLINE_S_MAX if remaining is None else min(remaining, DEADLINE_S_MAX)
-                return bytes(theirs(request, timeout=timeout_s))
-            except grpc.RpcError as e:
-                context.set_trailing_metadata(_trailers(e))
-                context.abort(e.code(), e.details())
-                raise
-            finally:
-                self._slots.release()
+                connection, _ = self._listener.accept()
+            except OSError as e:
+                if not self._stopping.wait(ACCEPT_AGAIN_S):
+                    LOG.warning("no connection taken", why=str(e))
+                continue
+            try:
+                _tune(connection)
+                self._welcome(self._newest().wrap_socket(connection, server_side=True, do_handshake_on_connect=False))
+            except OSError as e:  # it has gone already; or our certificate cannot be read
+                LOG.warning("connection not taken", why=str(e))
+                connection.close()
 
-        return hand_on
+    def _welcome(self, caller: ssl.SSLSocket) -> None:
+        with self._lock:
+            others = len(self._open)
+            if others >= CONNECTIONS_MAX + REFUSING_MAX:
+                caller.close()
+                return
+            thread = threading.Thread(target=self._serve, args=(caller, others), name="caller", daemon=True)
+            self._open[caller] = thread
+        thread.start()
+
+    def _serve(self, caller: ssl.SSLSocket, others: int) -> None:
+        try:
+            caller.settimeout(HANDSHAKE_S)
+            caller.do_handshake()
+            if others >= CONNECTIONS_MAX:
+                _refuse(caller, ENHANCE_YOUR_CALM, f"{CONNECTIONS_MAX} callers are here: ask another node")
+            elif why := _why_not(caller):
+                _refuse(caller, INADEQUATE_SECURITY, why)
+            else:
+                self._splice(caller)
+        except OSError as e:
+            LOG.debug("caller's connection ended", why=str(e))
+        finally:
+            with self._lock:
+                del self._open[caller]
+            caller.close()
+
+    def _splice(self, caller: ssl.SSLSocket) -> None:
+        with socket.socket(socket.AF_UNIX) as users:
+            users.settimeout(CONNECT_S)
+            users.connect(str(self._users))  # while users' server is away the caller's connection ends
+            Splice(caller, users, self._farewell).run()
+
+    def _newest(self) -> ssl.SSLContext:
+        """With the certificate as it is now: it is renewed while this runs."""
+        written_at = _written_at(self._state)
+        if written_at != self._context_of:
+            self._context, self._context_of = _context(self._state), written_at
+        return self._context
 
 
-def _trailers(refusal: Any) -> tuple[tuple[str, str], ...]:
-    """Those that came; a refusal for want of room without a push-back gets ours."""
-    found = tuple(refusal.trailing_metadata() or ())
-    full = refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    return found if not full or any(key == PUSH_BACK[0] for key, _ in found) else (*found, PUSH_BACK)
-
-
-def _admit(context: Any) -> None:
+def _why_not(caller: ssl.SSLSocket) -> str:
+    """Empty: its calls are taken."""
     try:
-        caller = peer_identity(context)
+        identity = _identity(caller)
     except HeadraceError as e:
-        context.abort(*to_wire(e)[:2])
-    else:
-        if not any(caller.fits(pattern) for pattern in ALLOWED):
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller} may not call: {', '.join(ALLOWED)} may")
+        return str(e)
+    fits = any(identity.fits(pattern) for pattern in ALLOWED)
+    return "" if fits else f"{identity} may not call: {', '.join(ALLOWED)} may"
 
 
-def _certificates(state: NodeState) -> grpc.ServerCertificateConfiguration:
-    ca, cert, key = ((state.folder / name).read_bytes() for name in ("ca.pem", "cert.pem", "key.pem"))
-    return grpc.ssl_server_certificate_configuration([(key, cert)], root_certificates=ca)
+def _identity(caller: ssl.SSLSocket) -> Identity:
+    """The URI name in the certificate that the handshake has verified."""
+    names = (caller.getpeercert() or {}).get("subjectAltName", ())
+    for name in names:
+        if name[0] == "URI":
+            return identity_of_uri(str(name[1]))
+    raise Unauthenticated("certificate has no URI name", remedy="issue it from the stack's authority")
+
+
+def _refuse(caller: ssl.SSLSocket, code: int, why: str) -> None:
+    """Say it, and listen until the caller has gone: closing before it has read would lose the words."""
+    LOG.warning("caller refused", why=why)
+    deadline = time.monotonic() + REFUSING_S
+    caller.settimeout(REFUSING_S)
+    caller.sendall(refusal(code, why))
+    size = 0
+    while size < REFUSED_BYTES_MAX and time.monotonic() < deadline and (chunk := caller.recv(16 * 1024)):
+        size += len(chunk)
+
+
+def _tune(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * (IDLE_S + PROBES * PROBE_S))
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError as e:  # it has ended by itself
+        LOG.debug("already closed", why=str(e))
+
+
+def _written_at(state: NodeState) -> int:
+    return (state.folder / "cert.pem").stat().st_mtime_ns
+
+
+def _context(state: NodeState) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["h2"])
+    context.load_verify_locations(state.folder / "ca.pem")
+    context.load_cert_chain(state.folder / "cert.pem", state.folder / "key.pem")
+    return context

@@ -9,7 +9,7 @@ from dataplane.stages.audits import AuditBook
 from dataplane.stages.events import Done, Event, Failed, Outcome, Work
 from dataplane.stages.measures import Measures
 from dataplane.stages.publishing import Publisher
-from dataplane.stages.retries import Waiting
+from dataplane.stages.retries import Waiting, next_try
 from shared.domain.errors import Defect
 
 if TYPE_CHECKING:
@@ -106,9 +106,10 @@ class BatchOfStage:
     def _judge(self, found: _Sorted, succeeded_at: float) -> None:
         """Each failed event is tried again here, later by the global retrier, or never."""
         for waiting, failure in found.failed:
-            next_try = self._next_try(waiting, failure, succeeded_at)
-            if next_try is not None:
-                found.again.append(next_try)
+            now = time.monotonic()
+            again = next_try(self._plan.retry, waiting, now, succeeded_at) if failure.recoverable else None
+            if again is not None:
+                found.again.append(again)
             elif failure.recoverable and waiting.event.tries < len(self._plan.topics_retry):
                 found.parked.append((waiting, failure))
             else:
@@ -121,16 +122,6 @@ class BatchOfStage:
                 if refused:
                     return refused
         return None
-
-    def _next_try(self, waiting: Waiting, failure: Failed, succeeded_at: float) -> Waiting | None:
-        """None: it is given up here. While nothing at all goes through, nobody is: the other side is down."""
-        if not failure.recoverable:
-            return None
-        first = waiting.failed_first_at or time.monotonic()
-        attempts = waiting.attempts + 1
-        if attempts >= self._plan.retry.attempts and succeeded_at > first:
-            return None
-        return Waiting(waiting.event, attempts, first)
 
     def _count(self, found: _Sorted) -> None:
         now = time.time()

@@ -23,6 +23,28 @@ class Waiting:
     failed_first_at: float
 
 
+def next_try(policy: RetryPolicy, waiting: Waiting, now: float, succeeded_at: float) -> Waiting | None:
+    """The event with this recoverable failure counted; None: its local tries are over.
+
+    They end when `policy.attempts` are used up and another event went through since its first failure. While nothing at
+    all goes through, the other side is probably down, and the event stays, but for `policy.patience_s` at most: on a
+    silent stage there is nobody else who could go through. Times are monotonic seconds.
+
+    >>> from dataplane.stages.events import Event
+    >>> event = Waiting(Event("e", 0.0, None, b"", "e", 0, 0), 4, 100.0)
+    >>> policy = RetryPolicy(attempts=5, patience_s=60)
+    >>> next_try(policy, event, 101.0, succeeded_at=90.0).attempts
+    5
+    >>> next_try(policy, event, 101.0, succeeded_at=100.5), next_try(policy, event, 160.0, succeeded_at=90.0)
+    (None, None)
+    """
+    first = waiting.failed_first_at or now
+    attempts = waiting.attempts + 1
+    if attempts >= policy.attempts and (succeeded_at > first or now - first >= policy.patience_s):
+        return None
+    return Waiting(waiting.event, attempts, first)
+
+
 def wait_s(policy: RetryPolicy, attempts: int, jitter: float) -> float:
     """How long after `attempts` failures; `jitter` in [-1, 1].
 

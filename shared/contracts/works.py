@@ -13,12 +13,16 @@ STAGES_MAX = 64
 
 
 class RetryPolicy(Declared):
-    """Retries of one message: `attempts` on the node, then one after each of `global_delays_s`, then dead letters."""
+    """Retries of one message: `attempts` on the node, then one after each of `global_delays_s`, then dead letters.
+
+    While nothing at all goes through, the other side is taken to be down: events are tried on, each for `patience_s`.
+    """
 
     attempts: int = Field(default=5, ge=1, le=20)
     first_s: float = Field(default=0.05, gt=0)
     factor: float = Field(default=2.0, ge=1)
     max_s: float = Field(default=5.0, gt=0)
+    patience_s: float = Field(default=900.0, gt=0, le=86_400)
     global_delays_s: tuple[Annotated[float, Field(gt=0, le=86_400)], ...] = Field(default=(), max_length=5)
 
 

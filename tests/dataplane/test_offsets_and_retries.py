@@ -1,9 +1,9 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.stages.events import Event
 from dataplane.stages.offsets import OffsetTracker
-from dataplane.stages.retries import RetryQueue, Waiting, batch_size, wait_s
+from dataplane.stages.retries import RetryQueue, Waiting, batch_size, next_try, wait_s
 from shared.contracts.objects import RetryPolicy
 
 
@@ -61,3 +61,37 @@ def test_what_is_not_due_waits_and_what_was_revoked_is_dropped() -> None:
     assert retries.oldest_time() == 101.0
     retries.drop({1})
     assert retries.oldest_time() == 102.0
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 20), st.floats(0.2, 10), st.floats(1, 4), st.floats(0.5, 30), st.floats(0.1, 60), st.floats(-1, 1)
+)
+def test_an_event_that_always_fails_alone_has_an_end(
+    attempts: int, first_s: float, factor: float, max_s: float, patience_s: float, jitter: float
+) -> None:
+    """Property EveryEventHasAnEnd, in virtual time: on a silent stage nothing else ever succeeds."""
+    policy = RetryPolicy(attempts=attempts, first_s=first_s, factor=factor, max_s=max_s, patience_s=patience_s)
+    retries, now, tries = RetryQueue(), 1.0, 0
+    retries.push(now, Waiting(waiting(0, 0).event, 0, 0.0))
+    while len(retries):
+        now += retries.due_in(now) or 0.0
+        (tried,) = retries.pop_due(now, 100)
+        tries += 1
+        again = next_try(policy, tried, now, succeeded_at=0.0)
+        if again is not None:
+            retries.push(now + wait_s(policy, again.attempts, jitter), again)
+    longest_wait_s = max_s * 1.2
+    assert tries >= attempts
+    assert min(patience_s, attempts * longest_wait_s) <= now
+    assert now - 1.0 <= max(patience_s, attempts * longest_wait_s) + longest_wait_s
+
+
+@given(st.integers(1, 20), st.integers(0, 50), st.floats(0, 899), st.booleans())
+def test_nobody_is_given_up_while_the_other_side_is_down_for_less_than_its_patience(
+    attempts: int, failed: int, for_s: float, passed: bool
+) -> None:
+    """Property NobodyIsGivenUpEarly: without a success since its first failure, an event stays for its patience."""
+    policy = RetryPolicy(attempts=attempts)
+    found = next_try(policy, Waiting(waiting(0, 0).event, failed, 10.0), 10.0 + for_s, 11.0 if passed else 10.0)
+    assert (found is None) == (passed and failed + 1 >= attempts)

@@ -21,6 +21,7 @@ from localcloud.servers.kafka import KafkaServer
 from shared.contracts.objects import HttpIngest, HttpSink, Normalize, Transmit
 from tests.dataplane.streams import (
     LABELS,
+    QUICK,
     access_of,
     events,
     fields_of,
@@ -117,6 +118,21 @@ def test_recoverable_events_are_tried_again_then_dead_and_pass_nobody_by(kafka: 
         assert (work.tries["e3"], work.tries["e7"]) == (3, 2)
         wait_until(lambda: committed(kafka, name) == 300, "everything is committed")
         assert value_of(measures.lines(), "headrace_retries_total", tier="local") == 3
+
+
+def test_an_event_that_fails_alone_on_a_silent_stage_is_given_up_by_its_own_clock(
+    kafka: KafkaServer, name: str
+) -> None:
+    work = Scripted(lambda _, __: LATER)
+    fill(kafka, f"{name}.in", events(1))
+    retry = QUICK.model_copy(update={"patience_s": 0.4})
+    with running(plan_of(kafka, name, [f"{name}.out"], retry), work) as (_, measures, _):
+        with reading(kafka, name, f"{name}.dead") as dead:
+            (letter,) = dead.until(lambda found: len(found) == 1)
+        assert (id_of(letter), header(letter, "reason"), header(letter, "class")) == ("e0", "Busy", "recoverable")
+        assert int(header(letter, "attempts")) >= retry.attempts - 1
+        wait_until(lambda: committed(kafka, name) == 1, "it is committed")
+        assert value_of(measures.lines(), "headrace_messages_failed_total", kind="recoverable") == 1
 
 
 def test_while_nothing_goes_through_no_event_dies_and_nothing_is_committed(kafka: KafkaServer, name: str) -> None:

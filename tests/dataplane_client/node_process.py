@@ -13,7 +13,6 @@ from headrace_runtime.server import Listen, TransformServer
 
 from dataplane.agent.node_state import NodeState
 from dataplane.agent.transform_front import TransformFront
-from dataplane.stages.transforming import open_socket
 
 GRACE_S = 5.0
 
@@ -25,7 +24,7 @@ def main() -> None:
         socket = Path(folder) / "t.sock"
         users = TransformServer(code, Listen(socket=socket), workers)
         users.start()
-        front = TransformFront(listen, NodeState(identity), open_socket(socket))
+        front = TransformFront(listen, NodeState(identity), socket)
         front.start()
         print(front.port, socket, flush=True)  # noqa: T201  the test reads it
         ended = threading.Event()
