@@ -43,7 +43,7 @@ class PushIngest(Declared):
     time_field: str = "event_time"
     key_field: str | None = None
     transform: GroupCall | None = None
-    topic: str = Field(default="", max_length=249)
+    topic: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$", max_length=249)
     store: OnlineStore | None = None
     entity_field: str = Field(default="id", min_length=1, max_length=200)
     keep_s: Annotated[Seconds, Field(gt=0)] | None = None

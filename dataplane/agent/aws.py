@@ -13,10 +13,12 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 from dataplane.agent.machine import Credentials
+from dataplane.stages.http_bodies import blocks_of, read_whole
 from shared.contracts.provisioning import Artifact
 from shared.domain.errors import Denied, HeadraceError, InvalidInput, NotFound, Unavailable
 
@@ -152,20 +154,14 @@ class NodeAws:
         try:
             with self._open(out, timeout=CONNECT_AND_READ_S) as answer:
                 if place is None:
-                    body_read = bytes(answer.read(bytes_max + 1))
-                    if len(body_read) > bytes_max:
-                        raise InvalidInput(f"{what}: more than {bytes_max} bytes")
-                    return body_read
+                    return read_whole(answer, what, bytes_max)
                 with place.open("wb") as file:
-                    size = 0
-                    while block := answer.read(BLOCK_BYTES):
-                        size += file.write(block)
-                        if size > ARTIFACT_BYTES_MAX:
-                            raise InvalidInput(f"{what}: more than {ARTIFACT_BYTES_MAX} bytes")
+                    for block in blocks_of(answer, what, ARTIFACT_BYTES_MAX):
+                        file.write(block)
                 return b""
         except urllib.error.HTTPError as e:
             raise _failure(e, what) from e
-        except OSError as e:
+        except (OSError, HTTPException) as e:
             raise Unavailable(f"{what}: {type(e).__name__}: {e}", retry_after_s=1.0) from e
 
 

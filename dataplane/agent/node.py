@@ -30,7 +30,8 @@ from dataplane.agent.serving import Serving
 from dataplane.agent.transform_front import TransformFront
 from dataplane.agent.users_guard import MIB, Allowed
 from dataplane.agent.users_metrics import users_lines
-from dataplane.agent.users_process import UsersProcess, place_for_users
+from dataplane.agent.users_place import place_for_users
+from dataplane.agent.users_process import UsersProcess
 from dataplane.client.settings import ClientSettings
 from dataplane.client.threads import GroupClient
 from dataplane.stages.http_server import JSON, NodeHttpServer

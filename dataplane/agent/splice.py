@@ -9,7 +9,7 @@ import select
 import socket
 import ssl
 
-from dataplane.agent.http2_frames import NO_ERROR, FrameWalk, goaway
+from dataplane.agent.http2_frames import FrameWalk, goaway
 
 CHUNK_BYTES = 64 * 1024
 CHUNKS_A_TURN = 16  # of one direction, before the other has its turn
@@ -81,7 +81,7 @@ class Splice:
                     return
                 continue
             if self._goaway and self._answers.at_boundary:
-                self._to_caller, self._goaway = memoryview(goaway(NO_ERROR)), False
+                self._to_caller, self._goaway = memoryview(goaway()), False
                 continue
             try:
                 chunk = self._users.recv(CHUNK_BYTES)

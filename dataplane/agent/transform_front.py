@@ -12,9 +12,10 @@ import threading
 import time
 from pathlib import Path
 
+import grpc
 import structlog
 
-from dataplane.agent.http2_frames import ENHANCE_YOUR_CALM, INADEQUATE_SECURITY, refusal
+from dataplane.agent.http2_frames import HEADERS, PREFACE_BYTES, FrameWalk, refused_call, settings
 from dataplane.agent.node_state import NodeState
 from dataplane.agent.splice import Splice
 from shared.domain.errors import HeadraceError, Unauthenticated
@@ -24,11 +25,13 @@ ALLOWED = ("service/*", "node/*")
 CONNECTIONS_MAX = 256  # a caller has one: nodes that call this group, and services
 REFUSING_MAX = 32  # connections beside them that are being told why not; what is more is closed without a word
 BACKLOG = 128
-HANDSHAKE_S, CONNECT_S, REFUSING_S = 5.0, 2.0, 2.0
+HANDSHAKE_S, CONNECT_S, REFUSING_S = 10.0, 2.0, 10.0
 GRACE_S = 15.0
 CLOSED_S = 2.0
 ACCEPT_AGAIN_S = 0.1
 REFUSED_BYTES_MAX = 1024 * 1024  # of what a refused caller says, thrown away
+FULL, FORBIDDEN = int(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]), int(grpc.StatusCode.PERMISSION_DENIED.value[0])
+PUSH_BACK = ("grpc-retry-pushback-ms", "100")  # gRPC proposal A6: the caller's balancer leaves this node alone so long
 IDLE_S, PROBE_S, PROBES = 20, 5, 3  # a caller that is gone without a word is noticed
 LOG = structlog.get_logger()
 
@@ -105,9 +108,9 @@ class TransformFront:
             caller.settimeout(HANDSHAKE_S)
             caller.do_handshake()
             if others >= CONNECTIONS_MAX:
-                _refuse(caller, ENHANCE_YOUR_CALM, f"{CONNECTIONS_MAX} callers are here: ask another node")
+                _refuse(caller, FULL, f"{CONNECTIONS_MAX} callers are here: ask another node", PUSH_BACK)
             elif why := _why_not(caller):
-                _refuse(caller, INADEQUATE_SECURITY, why)
+                _refuse(caller, FORBIDDEN, why)
             else:
                 self._splice(caller)
         except OSError as e:
@@ -150,15 +153,19 @@ def _identity(caller: ssl.SSLSocket) -> Identity:
     raise Unauthenticated("certificate has no URI name", remedy="issue it from the stack's authority")
 
 
-def _refuse(caller: ssl.SSLSocket, code: int, why: str) -> None:
-    """Say it, and listen until the caller has gone: closing before it has read would lose the words."""
+def _refuse(caller: ssl.SSLSocket, status: int, why: str, *more: tuple[str, str]) -> None:
+    """Answer the caller's first call, send it away, and listen until it has gone: closing earlier could lose the answer."""
     LOG.warning("caller refused", why=why)
     deadline = time.monotonic() + REFUSING_S
     caller.settimeout(REFUSING_S)
-    caller.sendall(refusal(code, why))
-    size = 0
+    caller.sendall(settings())
+    walk, size, answered = FrameWalk(skip=PREFACE_BYTES), 0, False
     while size < REFUSED_BYTES_MAX and time.monotonic() < deadline and (chunk := caller.recv(16 * 1024)):
         size += len(chunk)
+        calls = [stream for kind, stream in walk.passed(chunk) if kind == HEADERS]
+        if calls and not answered:
+            caller.sendall(refused_call(calls[0], status, why, *more))
+            answered = True
 
 
 def _tune(connection: socket.socket) -> None:

@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from dataplane.agent.process_metrics import family
 from dataplane.agent.users_account import Account
 from dataplane.agent.users_guard import Allowed, Guard
 from dataplane.agent.users_output import UsersOutput
+from dataplane.agent.users_place import SCRATCH, SOCKET
 from dataplane.stages.transforming import open_socket
 
 HEALTH_DEADLINE_S = 2.0
@@ -43,8 +43,6 @@ BACKOFF_FIRST_S, BACKOFF_S_MAX = 0.2, 15.0
 LOOP_CRASHES, LOOP_WINDOW_S = 5, 60.0
 END_S_MAX = 17.0  # it lets calls end (10 s), then tears down (5 s)
 KILLED_S_MAX, OUTPUT_S_MAX = 10.0, 2.0
-SOCKET_PATH_MAX = 100  # the kernel's limit is 108 bytes
-SCRATCH, SOCKET = "scratch", "transform.sock"
 EXIT_BAD_CODE = 3
 UMASK = 0o077
 LIMITS: dict[int, int] = {
@@ -245,17 +243,6 @@ class UsersProcess:
         self._next_start = 0.0
         self._answered_at = time.monotonic()
         self.detail = "loading the code"
-
-
-def place_for_users(state: Path) -> Path:
-    """A folder that other users can reach, for bundle and scratch: in the node's own, else a temporary one."""
-    place = state / "users"
-    reachable = os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in place.parents)
-    if not reachable or len(str(place / SCRATCH / SOCKET)) > SOCKET_PATH_MAX:
-        place = Path(tempfile.mkdtemp(prefix="headrace-"))
-    place.mkdir(parents=True, exist_ok=True)
-    place.chmod(0o755)
-    return place
 
 
 def interpreter() -> str:

@@ -13,6 +13,7 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -21,8 +22,9 @@ import orjson
 import redis
 import structlog
 
+from dataplane.stages.http_bodies import read_whole
 from shared.contracts.works import Enrich, FileTable, HttpTable, S3Table, ValkeyTable
-from shared.domain.errors import HeadraceError, InvalidInput, Unavailable
+from shared.domain.errors import InvalidInput, Unavailable
 
 TABLE_BYTES_MAX = 256 * 1024 * 1024
 FAILED_AGAIN_S = 5.0  # at most; a table that is not there yet is asked for sooner than a stale one
@@ -98,7 +100,7 @@ class WholeTable:
         while not self._stopping.is_set():
             try:
                 rows = parse_table(self._read(), self._source.format, self._source.key, self._spec.rows_max)
-            except (OSError, HeadraceError) as e:
+            except Exception as e:  # whatever is wrong with it: the rows that are there serve on, and it is read again
                 self._why = f"{type(e).__name__}: {e}"
                 LOG.warning("table not read", source=self._source.type, why=self._why, kept=len(self._rows or ()))
                 self._stopping.wait(min(again_s, self._spec.refresh_s))
@@ -191,6 +193,8 @@ def parse_table(data: bytes, form: str, key: str, rows_max: int) -> dict[str, Ro
             rows = orjson.loads(data)
     except (ValueError, csv.Error) as e:
         raise InvalidInput(f"table: it is not {form}: {e}", remedy="mend the table, or declare its format") from e
+    if form == "csv" and any(None in row for row in rows):
+        raise InvalidInput("table: a row has more columns than the first line names", remedy="mend the table")
     if isinstance(rows, list):
         bad = next((r for r in rows if not isinstance(r, dict) or r.get(key) is None), None)
         if bad is not None:
@@ -214,8 +218,8 @@ def _read_url(source: HttpTable) -> bytes:
     host = urlsplit(source.url).hostname
     try:
         with urllib.request.urlopen(source.url, timeout=source.timeout_s) as answer:  # noqa: S310  declared as http(s)
-            return _bounded(answer.read(TABLE_BYTES_MAX + 1), source.url)
-    except ValueError as e:
+            return read_whole(answer, source.url, TABLE_BYTES_MAX)
+    except (ValueError, HTTPException) as e:
         raise Unavailable(f"table: {host}: {e}") from e
 
 

@@ -116,7 +116,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         server_name=settings.join_server_name,
     )
     stores = GroupStores(a.groups, a.pipelines, a.runs)
-    cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens, a.prices)
+    cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens, a.prices, a.topics)
     groups = Groups(stores, cloud, runner, routing, guard, control, a.clock)
     pipelines = Pipelines(a.groups, a.pipelines, a.topics, routing)
     office = DeadLetterOffice(a.pipelines, a.dead_letters, a.clock)

@@ -46,7 +46,7 @@ class PushIngest(Declared):
     time_field: str = "event_time"
     key_field: str | None = None
     transform: GroupCall | None = None
-    topic: str = Field(default="", max_length=249)  # it must be there
+    topic: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$", max_length=249)  # made when it is missing
     store: OnlineStore | None = None
     entity_field: str = Field(default="id", min_length=1, max_length=200)  # whose features an output holds
     keep_s: float | None = Field(default=None, gt=0)  # features that nobody has pushed for so long are gone

@@ -18,7 +18,8 @@ from dataplane.agent import users_process
 from dataplane.agent.bundle import Unpacked
 from dataplane.agent.unpacking import unpack
 from dataplane.agent.users_guard import MIB, Allowed
-from dataplane.agent.users_process import UsersProcess, place_for_users
+from dataplane.agent.users_place import place_for_users
+from dataplane.agent.users_process import UsersProcess
 from dataplane.stages.transforming import open_socket
 from tests.dataplane.small_stack import environment_bundle
 from tests.dataplane.streams import wait_until

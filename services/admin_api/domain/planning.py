@@ -113,6 +113,15 @@ def check_references(wanted: Mapping[ObjectKey, Spec], after: Mapping[ObjectKey,
                 )
         if key.kind is ObjectKind.PIPELINE:
             _check_stages(key, spec, after)
+        for field, name in _called_by(key, spec):
+            called = after.get(ObjectKey(ObjectKind.SERVER_GROUP, name))
+            if called is None or called["kind"] != "transform":
+                is_what = f"is of kind {called['kind']!r}" if called else "does not exist"
+                raise InvalidInput(
+                    f"{key}: it calls server group {name!r}, which {is_what}",
+                    field=field,
+                    remedy="declare a TransformServerGroup of that name, or name one",
+                )
 
 
 def _check_stages(key: ObjectKey, spec: Spec, after: Mapping[ObjectKey, Spec]) -> None:
@@ -198,17 +207,36 @@ def _blocked(
             )
         users = [k for k, spec in after.items() if key in _named_by(k, spec)]
         if users:
-            names = ", ".join(str(u) for u in users)
+            names = ", ".join(_user(key, u, after[u]) for u in users)
             remedy = Remedy(f"delete or change {names} first")
             found.append(Reason("StillUsed", str(key), f"{key} is used by {names}", remedy=(remedy,)))
     return tuple(found)
 
 
+def _user(used: ObjectKey, user: ObjectKey, spec: Spec) -> str:
+    """Who uses it, and with which stages when it is a pipeline."""
+    if user.kind is not ObjectKind.PIPELINE:
+        return str(user)
+    stages = [s["name"] for s in spec["stages"] if used.name in (s["group"], s["work"].get("group"))]
+    return f"{user} (stage {', '.join(stages)})"
+
+
 def _named_by(key: ObjectKey, spec: Spec) -> list[ObjectKey]:
+    found = [ObjectKey(ObjectKind.SERVER_GROUP, name) for _, name in _called_by(key, spec)]
     if key.kind is ObjectKind.SERVER_GROUP and spec.get("environment"):
-        return [ObjectKey(ObjectKind.ENVIRONMENT, spec["environment"])]
+        found.append(ObjectKey(ObjectKind.ENVIRONMENT, spec["environment"]))
     if key.kind is ObjectKind.PIPELINE:
-        return [ObjectKey(ObjectKind.SERVER_GROUP, s["group"]) for s in spec["stages"]]
+        found += [ObjectKey(ObjectKind.SERVER_GROUP, s["group"]) for s in spec["stages"]]
+    return found
+
+
+def _called_by(key: ObjectKey, spec: Spec) -> list[tuple[str, str]]:
+    """The transform groups that an object calls, each with the field that names it."""
+    if key.kind is ObjectKind.PIPELINE:
+        works = [(f"stages.{i}.work.group", s["work"]) for i, s in enumerate(spec["stages"])]
+        return [(field, work["group"]) for field, work in works if work["type"] == "transform" and work.get("group")]
+    if key.kind is ObjectKind.SERVER_GROUP and (spec.get("serving") or {}).get("transform"):
+        return [("serving.transform.group", spec["serving"]["transform"]["group"])]
     return []
 
 

@@ -46,7 +46,8 @@ class KafkaTopics:
 
     def _ensure(self, admin: AdminClient, topics: Sequence[TopicPlan]) -> None:
         there = {n: len(t.partitions) for n, t in admin.list_topics(timeout=METADATA_S_MAX).topics.items()}
-        for topic in topics:
+        sized = [t for t in topics if not t.as_it_is]
+        for topic in sized:
             if there.get(topic.name, 0) > topic.partitions:
                 raise InvalidInput(
                     f"topic {topic.name}: {topic.partitions} partitions declared, it has {there[topic.name]}",
@@ -58,7 +59,7 @@ class KafkaTopics:
         ]
         if new:
             _settle(admin.create_topics(new, operation_timeout=CALL_S_MAX), KafkaError.TOPIC_ALREADY_EXISTS)
-        small = [NewPartitions(t.name, t.partitions) for t in topics if 0 < there.get(t.name, 0) < t.partitions]
+        small = [NewPartitions(t.name, t.partitions) for t in sized if 0 < there.get(t.name, 0) < t.partitions]
         if small:
             _settle(admin.create_partitions(small, operation_timeout=CALL_S_MAX), KafkaError.INVALID_PARTITIONS)
 

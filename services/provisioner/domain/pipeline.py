@@ -68,13 +68,14 @@ class PipelineState:
 class TopicPlan:
     """A topic that must exist with at least so many partitions; `kept_s` None: as long as the broker keeps any.
 
-    `bytes_max`: of one message.
+    `bytes_max`: of one message. `as_it_is`: only made when it is missing, for its partitions are somebody else's.
     """
 
     name: str
     partitions: int
     kept_s: int | None = None
     bytes_max: int = MESSAGE_BYTES_MAX
+    as_it_is: bool = False
 
 
 def topic_of(pipeline: str, stage: str) -> str:

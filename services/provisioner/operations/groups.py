@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from services.provisioner.domain.declared import changes_between, declared_fields
 from services.provisioner.domain.group import Bundle, Fleet, Group, GroupIntent
 from services.provisioner.domain.group_stack import Site, plan_stack
+from services.provisioner.domain.group_use import refuse_while_used
 from services.provisioner.domain.names import asg_name, token_parameter
 from services.provisioner.domain.ports import (
     Bundles,
@@ -16,6 +17,7 @@ from services.provisioner.domain.ports import (
     Prices,
     Sites,
     StackStore,
+    Topics,
 )
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import StackOutcome
@@ -24,7 +26,12 @@ from services.provisioner.domain.warnings import NodePrice, cost_warning, quota_
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.routing import Routing
 from services.provisioner.operations.stack_runs import StackRunner
-from services.provisioner.operations.translation import group_intent, group_model, stack_result
+from services.provisioner.operations.translation import (
+    group_intent,
+    group_model,
+    pushed_topics_of,
+    stack_result,
+)
 from shared.contracts.admission import LeaseModel
 from shared.contracts.node import BundleManifest, Control, UserData
 from shared.contracts.objects import ServerGroup
@@ -41,9 +48,8 @@ from shared.contracts.provisioning import (
     WaitMembersInput,
 )
 from shared.domain.clock import Clock
-from shared.domain.errors import HeadraceError, InvalidInput, NotFound, Refused
+from shared.domain.errors import HeadraceError, InvalidInput, NotFound
 from shared.domain.names import FleetId, GroupName, RevisionNumber
-from shared.domain.reason import Reason, Remedy
 
 MEMBERS_POLL_S = 0.5
 MANIFESTS = "manifests"
@@ -71,13 +77,14 @@ class GroupStores:
 
 @dataclass(frozen=True, slots=True)
 class GroupCloud:
-    """What groups need from AWS."""
+    """What groups need from AWS, and from the broker."""
 
     machines: Machines
     sites: Sites
     bundles: Bundles
     tokens: JoinTokens
     prices: Prices
+    topics: Topics
 
 
 class Groups:
@@ -156,7 +163,7 @@ class Groups:
     # ------------------------------------------------------------------------------------------------------ writing
 
     async def register(self, request: RegisterGroupInput) -> GroupModel:
-        """Keep the intent; a group's kind never changes."""
+        """Keep the intent, and make the topic that it pushes to; a group's kind never changes."""
         intent = group_intent(request.spec, request.generation)
         known = await self._stores.groups.get(intent.name)
         if known and known.intent.kind != intent.kind:
@@ -165,6 +172,7 @@ class Groups:
                 field="kind",
                 remedy="destroy it and make it anew, or declare a group of another name",
             )
+        await self._cloud.topics.ensure(pushed_topics_of(request.spec))
         group = await self._stores.groups.register(intent)
         await self._routing.publish([group.name])
         return await self._model(group)
@@ -221,19 +229,7 @@ class Groups:
         if group is None:
             return StackResult(group=request.group)
         await self._guard.admit(request.lease, f"group/{group.name}")
-        if group.seat:
-            raise Refused(
-                f"group {group.name}: stage {group.seat.stage} of pipeline {group.seat.pipeline} runs on it",
-                remedy=f"destroy pipeline {group.seat.pipeline} first, or give the stage another group",
-                reasons=(
-                    Reason(
-                        "InUse",
-                        f"group/{group.name}",
-                        f"stage {group.seat.stage} of pipeline {group.seat.pipeline} runs on it",
-                        remedy=(Remedy("destroy the pipeline", f"headrace destroy pipeline {group.seat.pipeline}"),),
-                    ),
-                ),
-            )
+        refuse_while_used(group, await self._stores.pipelines.all())
         await self._stores.groups.set_phase(group.name, "DELETING", "")
         outcome = await self._run(group, "destroy", request.lease)
         site = await self._cloud.sites.site()

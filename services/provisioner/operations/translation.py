@@ -7,7 +7,7 @@ from services.provisioner.domain.drift import Finding
 from services.provisioner.domain.environment import EnvironmentIntent, EnvironmentState
 from services.provisioner.domain.group import Bundle, Fleet, Group, GroupIntent, Inventory
 from services.provisioner.domain.names import asg_name
-from services.provisioner.domain.pipeline import PipelineIntent, PipelineState, StageIntent
+from services.provisioner.domain.pipeline import PipelineIntent, PipelineState, StageIntent, TopicPlan
 from services.provisioner.domain.runs import StackOutcome
 from services.provisioner.domain.traffic import FleetRoute, GroupRoutes
 from shared.contracts import node, provisioning
@@ -22,6 +22,8 @@ from shared.contracts.objects import (
 )
 from shared.contracts.serving import PushIngest
 from shared.domain.names import FleetId, GroupName, PipelineName, RevisionNumber, StageName, Workspace
+
+PUSHED_PARTITIONS = 12  # of a topic that nobody else has made: as many as a pipeline has by default
 
 
 def group_intent(spec: ServerGroup, generation: int) -> GroupIntent:
@@ -210,6 +212,12 @@ def assignment(
         kafka=kafka,
         slo=spec.slo,
     )
+
+
+def pushed_topics_of(spec: ServerGroup) -> tuple[TopicPlan, ...]:
+    """The topic that an ingest group pushes to; one that is there already stays as it is."""
+    topic = spec.serving.topic if isinstance(spec.serving, PushIngest) else ""
+    return (TopicPlan(topic, PUSHED_PARTITIONS, as_it_is=True),) if topic else ()
 
 
 def groups_called(group: Group, pipeline: PipelineState | None) -> frozenset[str]:

@@ -1,0 +1,52 @@
+"""A node whose state lies too deep for a socket gets a temporary folder, and a node that was killed leaves none for long."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from dataplane.agent.users_place import place_for_users, remove_left
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from dataplane.agent.users_place import place_for_users
+print(place_for_users(Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def test_the_next_node_removes_what_a_killed_one_left_and_nothing_else(temporary: Path) -> None:
+    deep = temporary / ("d" * 60) / ("e" * 60)
+    (temporary / "headrace-somebodys").mkdir()
+    command = [sys.executable, "-c", PROGRAM, str(deep)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout
+        place = Path(node.stdout.readline().strip())
+        (place / "scratch").mkdir()
+        assert place.parent == temporary
+        assert remove_left(temporary) == []
+        assert place.stat().st_mode & 0o777 == 0o755
+        node.kill()
+        node.wait(60)
+        own = place_for_users(deep)
+    assert own.parent == temporary
+    assert not place.exists()
+    assert (temporary / "headrace-somebodys").exists()
+    assert own.exists()
+
+
+def test_a_node_uses_its_own_folder_when_it_can(temporary: Path) -> None:
+    for folder in (temporary, *temporary.parents):
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(0o711)
+    assert place_for_users(temporary / "n") == temporary / "n" / "users"
