@@ -111,7 +111,8 @@ def test_a_node_enriches_from_an_object_with_its_roles_keys_and_keeps_good_rows(
     wait_until(lambda: airlines.of("UA") == "U", "a mended table is read")
 
     # The same keys, asked directly: what is not there, not allowed, or too large is told apart.
-    (instance,) = (i["instance_id"] for i in front.get("machines"))
+    groups = front.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[asg])
+    (instance,) = (i["InstanceId"] for i in groups["AutoScalingGroups"][0]["Instances"])
     metadata = Metadata(f"{front.endpoint}{PREFIX}{instance}/")
     aws = NodeAws(front.endpoint, lambda: "us-east-1", metadata.credentials)
     assert aws.read(f"s3://bundles/{KEY}", 100) == b"code,name\nUA,U\n"
