@@ -7,22 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
 
 from dataplane.agent.users_account import FIRST, LAST
 from localcloud.servers.kafka import KafkaServer
+from localcloud.servers.prometheus import PrometheusServer
 from shared.contracts.node import Assignment, FleetRoute, Routes
 from shared.contracts.objects import (
     HttpIngest,
     Normalize,
     Pipeline,
     ProvisionedScaling,
+    RetryPolicy,
     ServerGroup,
     Stage,
     Transform,
 )
+from tests.conftest import PASSWORD
 from tests.dataplane import small_stack as small
 from tests.dataplane.streams import (
     access_of,
@@ -51,6 +55,37 @@ def delays(event):
         readable.append(os.access(name, os.R_OK))
     return event | {"uid": os.getuid(), "variables": sorted(os.environ)}
 """
+
+MEASURED = """
+from headrace_runtime import NonRecoverable, Recoverable, score, transform
+
+@transform
+def measured(event):
+    score(0.3)
+    if event["n"] == 3:
+        return None
+    if event["n"] == 5:
+        raise Recoverable("later", reason="Busy")
+    if event["n"] == 7:
+        raise NonRecoverable("seven", reason="Seven")
+    return event
+"""
+CONTRACT = {  # of the contracts' table of a node's metrics, with the labels of its own
+    "headrace_lag_in_seconds_bucket": {"le"},
+    "headrace_lag_out_seconds_bucket": {"le"},
+    "headrace_messages_in_total": set[str](),
+    "headrace_messages_out_total": set[str](),
+    "headrace_messages_failed_total": {"kind", "reason"},
+    "headrace_messages_dropped_total": {"reason"},
+    "headrace_retries_total": {"tier"},
+    "headrace_oldest_unprocessed_timestamp_seconds": set[str](),
+    "headrace_busy_ratio": set[str](),
+    "headrace_transform_seconds_bucket": {"le"},
+    "headrace_transform_errors_total": set[str](),
+    "headrace_score_bucket": {"le"},
+    "headrace_node_info": {"environment", "runtime"},
+}
+NODE_LABELS = {"workspace", "pipeline", "stage", "group", "fleet", "revision", "node"}
 
 
 @dataclass
@@ -196,3 +231,27 @@ def test_events_come_in_over_http_and_are_on_the_topic_when_they_are_accepted(st
     with reading(stack.kafka, stack.name, f"{stack.name}.out") as reader:
         (message,) = reader.until(lambda m: len(m) == 1)
     assert (message.key(), header(message, "id"), float(header(message, "t"))) == (b"x", "a", 1.5e9)
+
+
+def test_prometheus_finds_every_metric_of_the_contract_with_its_labels(
+    stack: Stack, prometheus: PrometheusServer
+) -> None:
+    (stack.code / "delays.py").write_text(MEASURED)
+    retry = RetryPolicy(attempts=20, first_s=1, max_s=30)
+    stack.orders("transform", Stage(name="s", group="delays", work=Transform(function="measured"), retry=retry))
+    asg = small.launch(stack.front, stack.user_data("delays-r1", bundle=stack.bundle()), 1)
+    (address,) = small.in_service(stack.front, asg, 1)
+    fill(stack.kafka, f"{stack.name}.in", events(20))
+
+    def found(name: str) -> list[dict[str, str]]:
+        asked = {"query": name}
+        answer = httpx.get(f"{prometheus.url}/api/v1/query", params=asked, auth=(prometheus.username, PASSWORD))
+        return [r["metric"] for r in answer.json()["data"]["result"] if r["metric"].get("fleet") == "delays-r1"]
+
+    try:
+        prometheus.scrape([{"job_name": "nodes", "static_configs": [{"targets": [f"{address}:7401"]}]}])
+        for name, own in CONTRACT.items():
+            wanted = NODE_LABELS | own
+            wait_until(lambda name=name, wanted=wanted: any(wanted <= m.keys() for m in found(name)), name)  # type: ignore[misc]
+    finally:
+        prometheus.scrape([])
