@@ -5,7 +5,7 @@ BIN := .venv/bin
 CODE := $(wildcard headrace services workflows shared dataplane localcloud tools benchmarks tests examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock proto openapi aws-behaviour check test sim sim-mutants test-durability test-demo test-faults demo up down status bench format clean
+.PHONY: help setup lock proto openapi aws-behaviour check test sim sim-mutants test-durability test-durability-alone test-demo test-faults demo up down status bench format clean
 
 help:  ## say what every target does
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/' | awk -F '\t' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ sim-mutants: setup  ## plant every known bug and see that the simulator finds it
 
 test-durability: setup  ## a million acknowledged events while everything is killed: none may be lost; SEED=n for the same plan again
 	$(BIN)/python -m tests.dataplane.durability.running --events $(or $(EVENTS),1000000) --seed $(or $(SEED),$(shell date +%s))
+
+test-durability-alone: setup  ## the same on the machines of a running stack (DIR=its folder), with the whole control plane killed for the length of the run
+	$(BIN)/python -m tests.dataplane.durability.alone --directory $(or $(DIR),.headrace) --events $(or $(EVENTS),100000) --seed $(or $(SEED),$(shell date +%s))
 
 test-demo: setup  ## the system test: the demo, and every outcome it must see
 	$(BIN)/pytest -m demo -o faulthandler_timeout=700 tests/system

@@ -16,8 +16,9 @@ from services.admin_api.domain.throttle import BAD_MAX, WINDOW_S, BadTokenThrott
 from services.admin_api.operations.explaining import LATELY_SHOWN, telling
 from services.admin_api.operations.specs import checked_objects
 from shared.contracts.scaling import DecisionModel
+from shared.domain.errors import InvalidInput
 from shared.domain.names import Workspace
-from tests.admin_api.conftest import environment, flights
+from tests.admin_api.conftest import environment, flights, group, pipeline
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT = Workspace("default")
@@ -82,6 +83,44 @@ def test_what_is_used_is_not_deleted() -> None:
     key = next(k for k in have if k.name == "delays")
     assert [r.code for r in plan_deletes([key], have).blocked] == ["StillUsed"]
     assert plan_deletes(list(have), have).blocked == (), "all at once stand on nothing that stays"
+
+
+def callers() -> list[dict[str, Any]]:
+    """A pipeline's stage and a feature group that both call `delays`."""
+    call = {"group": "delays", "function": "score"}
+    serving = {"type": "features", "store": {"url": "redis://store:6379/0", "view": "planes"}, "transform": call}
+    stages = [
+        {"name": "ingest", "group": "in", "work": {"type": "ingest"}},
+        {"name": "score", "group": "calling", "work": {"type": "transform", "group": "delays"}},
+    ]
+    edges = [{"source": "ingest", "target": "score"}]
+    return [
+        *flights()[:3],
+        group("calling", "stage", environment=None),
+        group("planes", "feature", environment=None, serving=serving),
+        pipeline(stages=stages, edges=edges),
+    ]
+
+
+def test_a_transform_group_that_is_called_is_not_deleted_and_its_callers_are_named() -> None:
+    have = stored(callers())
+    key = next(k for k in have if k.name == "delays")
+    (reason,) = plan_deletes([key], have).blocked
+    assert reason.code == "StillUsed"
+    assert "server-group/planes" in reason.text
+    assert "pipeline/departures (stage score)" in reason.text
+    assert plan_deletes(list(have), have).blocked == ()
+
+
+@pytest.mark.parametrize(
+    ("called", "said"), [("nobody", "'nobody', which does not exist"), ("in", "'in', which is of kind 'ingest'")]
+)
+def test_who_is_called_must_be_a_transform_group(called: str, said: str) -> None:
+    objects = callers()
+    objects[4]["serving"]["transform"]["group"] = called
+    with pytest.raises(InvalidInput, match=said) as caught:
+        plan_declared(declared(objects), {}, source="flights", prune=False)
+    assert caught.value.field == "serving.transform.group"
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])

@@ -51,6 +51,8 @@ async def test_topics_are_made_grown_and_removed(kafka: KafkaServer, unique_name
     with pytest.raises(InvalidInput, match=r"2 partitions declared, it has 5") as caught:
         await topics.ensure([TopicPlan(f"{unique_name}.a", 2)])
     assert "partitions=5" in caught.value.remedy
+    await topics.ensure([TopicPlan(f"{unique_name}.a", 2, as_it_is=True)])
+    await shows(kafka, unique_name, {f"{unique_name}.a": 5, f"{unique_name}.dead": 1})
     await topics.remove([f"{unique_name}.a", f"{unique_name}.dead", f"{unique_name}.never"])
     await shows(kafka, unique_name, {})
 

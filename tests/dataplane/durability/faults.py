@@ -1,6 +1,7 @@
 """What goes wrong in a durability run: a plan that follows from a seed, so that a run can be had again."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,15 +42,15 @@ class Fault:
         return f"+{self.after_s:4.1f} s  {what} ({self.chance:.2f}) for {self.for_s:.1f} s"
 
 
-def plan_of(seed: int, count: int, gap_s: float) -> list[Fault]:
+def plan_of(seed: int, count: int, gap_s: float, actions: Sequence[Action] = tuple(WEIGHTS)) -> list[Fault]:
     """Every action at least once when `count` allows; the same for the same seed.
 
     >>> plan_of(7, 20, 2.0) == plan_of(7, 20, 2.0) != plan_of(8, 20, 2.0)
     True
     """
     chance = random.Random(seed)
-    actions = list(WEIGHTS)
-    chosen = [*actions, *chance.choices(actions, list(WEIGHTS.values()), k=max(0, count - len(actions)))][:count]
+    weights = [WEIGHTS[a] for a in actions]
+    chosen = [*actions, *chance.choices(actions, weights, k=max(0, count - len(actions)))][:count]
     chance.shuffle(chosen)
     return [
         Fault(

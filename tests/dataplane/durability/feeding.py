@@ -35,7 +35,7 @@ def event(n: int) -> dict[str, Any]:
 class Feed:
     """Threads that share the work; `count` events in all."""
 
-    def __init__(self, edges: list[int], count: int) -> None:
+    def __init__(self, edges: list[str], count: int) -> None:
         self._edges, self._count = edges, count
         self._next = itertools.count(0, BATCH)
         self._lock = threading.Lock()
@@ -83,15 +83,15 @@ class Feed:
 class _Connection:
     """To one edge until it fails, then to the next."""
 
-    def __init__(self, edges: list[int], which: int) -> None:
+    def __init__(self, edges: list[str], which: int) -> None:
         self._edges, self._which = edges, which
         self._open: http.client.HTTPConnection | None = None
 
     def __call__(self, body: bytes) -> list[dict[str, str]]:
         """Results by event; none when the edge did not answer 200."""
         if self._open is None:
-            port = self._edges[self._which % len(self._edges)]
-            self._open = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S_MAX)
+            edge = self._edges[self._which % len(self._edges)]
+            self._open = http.client.HTTPConnection(edge, timeout=ANSWER_S_MAX)
         try:
             self._open.request("POST", "/v1/events", body, {"Content-Type": "application/json"})
             answer = self._open.getresponse()

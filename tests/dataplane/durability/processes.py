@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from localcloud import ports
 from localcloud.servers.kafka import KafkaServer
@@ -29,22 +29,32 @@ ROOT = Path(__file__).resolve().parents[3]
 KIND = {"ingest": "ingest", "transform": "transform"}
 PARTITIONS = 6
 READY_S = 120.0
-CODE = """
-import time
-from headrace_runtime import Failure, transform
+CODE = Path(__file__).parent / "declared" / "users" / "users.py"
 
-@transform(name="score", batch=True)
-def score(events):
-    now = time.time()
-    return [verdict(e, now) or e | {"seen": True} for e in events]
 
-def verdict(event, now):
-    if event.get("never"):
-        return Failure(False, "Airport", "no such airport")
-    if event.get("not_before", 0) > now:
-        return Failure(True, "TooEarly", "come back later")
-    return None
-"""
+class Hit(Protocol):
+    """A process that faults hit."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
+
+    def kill(self) -> None:
+        """-9."""
+        ...
+
+    def again(self) -> None:
+        """It runs again."""
+        ...
+
+    def freeze(self) -> None:
+        """It stands still."""
+        ...
+
+    def thaw(self) -> None:
+        """It goes on."""
+        ...
 
 
 class Child:
@@ -100,6 +110,40 @@ def assignment_of(pipeline: Pipeline, stage: Stage, access: KafkaAccess) -> Assi
     )
 
 
+class World(Protocol):
+    """What a run works on."""
+
+    edges: list[str]
+    notes: Path
+    receiver: Child
+
+    @property
+    def kafka(self) -> KafkaServer:
+        """The broker."""
+        ...
+
+    @property
+    def servers(self) -> Sequence[Hit]:
+        """Transform servers."""
+        ...
+
+    def everyone(self) -> Sequence[Hit]:
+        """Every node."""
+        ...
+
+    def node(self, pipeline: Pipeline, stage: Stage) -> Child:
+        """One more node of a stage."""
+        ...
+
+    def misbehave(self, **mode: object) -> None:
+        """Of the receiver."""
+        ...
+
+    def stop(self) -> None:
+        """Everything."""
+        ...
+
+
 class Cast:
     """Everything that runs in a folder; `nodes` by stage."""
 
@@ -107,19 +151,18 @@ class Cast:
         self.folder, self.kafka = folder, kafka
         self._log = (folder / "processes.log").open("ab")
         self.notes = folder / "received"
-        command = [sys.executable, "-m", "tests.dataplane.durability.receiver_process"]
         self._receiver_port = receiver_port
-        self.receiver = Child("receiver", [*command, str(receiver_port), str(self.notes)], self._log)
+        self.receiver = receiver_of(receiver_port, self.notes, self._log)
         self.nodes: dict[str, list[Child]] = {}
         self.servers: list[Child] = []
-        self.edges: list[int] = []
+        self.edges: list[str] = []
         self._count = 0
 
     def start(self, pipeline: Pipeline, nodes_each: int) -> None:
         for stage in pipeline.stages:
             self.nodes[stage.name] = [self.node(pipeline, stage) for _ in range(nodes_each)]
-        for port in self.edges:
-            wait_until(lambda port=port: _answers(port), f"the edge at {port}", READY_S)  # type: ignore[misc]
+        for edge in self.edges:
+            wait_until(lambda edge=edge: answers(edge), f"the edge at {edge}", READY_S)  # type: ignore[misc]
 
     def node(self, pipeline: Pipeline, stage: Stage) -> Child:
         """One more node of a stage."""
@@ -129,7 +172,7 @@ class Cast:
         route = FleetRoute(fleet=assignment.fleet, revision=1, weight=100)
         port = ports.choose()
         if stage.work.type == "ingest":
-            self.edges.append(port)
+            self.edges.append(f"127.0.0.1:{port}")
         orders = {
             "node": f"i-{self._count}",
             "assignment": assignment.model_dump(),
@@ -145,32 +188,44 @@ class Cast:
         return [n for nodes in self.nodes.values() for n in nodes]
 
     def misbehave(self, **mode: object) -> None:
-        """Of the receiver; when it is away there is nothing to tell."""
-        whole = {"status": 200, "wait_s": 0.0, "reset": False} | mode
-        url = f"http://127.0.0.1:{self._receiver_port}/mode"
-        try:
-            urllib.request.urlopen(url, json.dumps(whole).encode(), timeout=5).close()
-        except OSError as e:
-            sys.stderr.write(f"receiver not told {mode}: {e}\n")
+        """Of the receiver."""
+        tell_receiver(self._receiver_port, **mode)
 
     def stop(self) -> None:
         for child in [*self.everyone(), *self.servers, self.receiver]:
             child.kill()
         self._log.close()
+        self.kafka.stop()
 
     def _transform_server(self) -> Path:
         code = self.folder / "code"
         code.mkdir(exist_ok=True)
-        (code / "users.py").write_text(CODE)
+        (code / "users.py").write_text(CODE.read_text())
         socket = self.folder / f"t{self._count}.sock"
         command = [sys.executable, "-m", "headrace_runtime", "serve", "--code", str(code), "--socket", str(socket)]
         self.servers.append(Child(f"transform server {self._count}", command, self._log))
         return socket
 
 
-def _answers(port: int) -> bool:
+def receiver_of(port: int, notes: Path, log: IO[bytes]) -> Child:
+    """The far receiver."""
+    command = [sys.executable, "-m", "tests.dataplane.durability.receiver_process", str(port), str(notes)]
+    return Child("receiver", command, log)
+
+
+def tell_receiver(port: int, **mode: object) -> None:
+    """How to behave; when it is away there is nothing to tell."""
+    whole = {"status": 200, "wait_s": 0.0, "reset": False} | mode
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2).close()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/mode", json.dumps(whole).encode(), timeout=5).close()
+    except OSError as e:
+        sys.stderr.write(f"receiver not told {mode}: {e}\n")
+
+
+def answers(edge: str) -> bool:
+    """Whether something listens there."""
+    try:
+        urllib.request.urlopen(f"http://{edge}/metrics", timeout=2).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

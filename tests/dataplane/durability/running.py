@@ -25,7 +25,7 @@ from services.provisioner.operations.translation import pipeline_intent
 from shared.contracts.objects import Pipeline
 from tests.dataplane.durability.faults import MODES, Fault, plan_of
 from tests.dataplane.durability.feeding import Feed, is_never
-from tests.dataplane.durability.processes import PARTITIONS, Cast, Child
+from tests.dataplane.durability.processes import PARTITIONS, Cast, Child, World
 from tests.dataplane.streams import Reader, id_of, make_topic_plans
 
 STUCK_S = 180.0
@@ -90,22 +90,30 @@ class Counted:
         )
 
 
-class Run:
-    """One run in a folder of its own, with a broker of its own."""
+def cast_of(folder: Path, nodes_each: int) -> tuple[Cast, Pipeline]:
+    """Nodes as processes in a folder of their own, with a broker of their own."""
+    chosen: list[int] = []
+    for _ in range(3):
+        chosen.append(ports.choose(set(chosen)))
+    kafka = KafkaServer(folder / "kafka", chosen[0], chosen[1], secrets.token_urlsafe(16), folder / "kafka.log")
+    kafka.start()
+    pipeline = pipeline_of(chosen[2])
+    make_topic_plans(kafka, topics_of(pipeline_intent(pipeline, 1)))
+    cast = Cast(folder, kafka, chosen[2])
+    try:
+        cast.start(pipeline, nodes_each)
+    except BaseException:
+        cast.stop()
+        raise
+    return cast, pipeline
 
-    def __init__(self, folder: Path, events: int, nodes_each: int) -> None:
+
+class Run:
+    """One run over a world that is up."""
+
+    def __init__(self, world: World, pipeline: Pipeline, events: int) -> None:
         self._events = events
-        chosen: list[int] = []
-        for _ in range(3):
-            chosen.append(ports.choose(set(chosen)))
-        self._kafka = KafkaServer(
-            folder / "kafka", chosen[0], chosen[1], secrets.token_urlsafe(16), folder / "kafka.log"
-        )
-        self._kafka.start()
-        self._pipeline = pipeline_of(chosen[2])
-        make_topic_plans(self._kafka, topics_of(pipeline_intent(self._pipeline, 1)))
-        self._cast = Cast(folder, self._kafka, chosen[2])
-        self._nodes_each = nodes_each
+        self._pipeline, self._cast, self._kafka = pipeline, world, world.kafka
         self._seen = bytearray(events)  # how often each id was received, up to 255
         self._read_to = 0
         self._undo: list[tuple[float, Callable[[], None]]] = []
@@ -114,7 +122,6 @@ class Run:
 
     def go(self, faults: list[Fault], faults_min: int) -> Counted:
         """Faults go on until everything was acknowledged, and at least `faults_min`; then all is healed and waited for."""
-        self._cast.start(self._pipeline, self._nodes_each)
         began = said = time.monotonic()
         feed = Feed(self._cast.edges, self._events)
         coming = iter(faults)
@@ -145,7 +152,6 @@ class Run:
         for child in self._leaving:
             child.kill()
         self._cast.stop()
-        self._kafka.stop()
 
     def _strike(self, fault: Fault, now: float, began: float) -> None:
         until = now + fault.for_s
@@ -253,7 +259,7 @@ def durability_run(events: int, seed: int, *, nodes_each: int, faults: tuple[int
     plan = plan_of(seed, faults[1], gap_s)
     say(f"seed {seed}; {events:,} events; {faults[0]} to {faults[1]} faults:", *plan, sep="\n  ")
     folder = Path(tempfile.mkdtemp(prefix="hr"))  # short: a Unix socket's path has 107 characters
-    run = Run(folder, events, nodes_each)
+    run = Run(*cast_of(folder, nodes_each), events)
     try:
         found = run.go(plan, faults[0])
     finally:
