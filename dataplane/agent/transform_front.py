@@ -22,7 +22,7 @@ from shared.domain.errors import HeadraceError, Unauthenticated
 from shared.grpc.identity import Identity, identity_of_uri
 
 ALLOWED = ("service/*", "node/*")
-CONNECTIONS_MAX = 256  # a caller has one: nodes that call this group, and services
+CALLERS_MAX = 256  # a caller has one: nodes that call this group, and services
 REFUSING_MAX = 32  # connections beside them that are being told why not; what is more is closed without a word
 BACKLOG = 128
 HANDSHAKE_S, CONNECT_S, REFUSING_S = 10.0, 2.0, 10.0
@@ -39,12 +39,12 @@ LOG = structlog.get_logger()
 class TransformFront:
     """Serves on `host:port`, a thread for each caller."""
 
-    def __init__(self, listen: str, state: NodeState, users: Path) -> None:
+    def __init__(self, listen: str, state: NodeState, users: Path, callers_max: int = CALLERS_MAX) -> None:
         """Binds; OSError when the port is taken. `users` is the socket of users' server."""
         host, _, port = listen.rpartition(":")
         self._listener = socket.create_server((host.strip("[]"), int(port)), backlog=BACKLOG)
         self.port = int(self._listener.getsockname()[1])
-        self._state, self._users = state, users
+        self._state, self._users, self._callers_max = state, users, callers_max
         self._context, self._context_of = _context(state), _written_at(state)
         self._farewell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = threading.Event()
@@ -96,7 +96,7 @@ class TransformFront:
     def _welcome(self, caller: ssl.SSLSocket) -> None:
         with self._lock:
             others = len(self._open)
-            if others >= CONNECTIONS_MAX + REFUSING_MAX:
+            if others >= self._callers_max + REFUSING_MAX:
                 caller.close()
                 return
             thread = threading.Thread(target=self._serve, args=(caller, others), name="caller", daemon=True)
@@ -107,8 +107,8 @@ class TransformFront:
         try:
             caller.settimeout(HANDSHAKE_S)
             caller.do_handshake()
-            if others >= CONNECTIONS_MAX:
-                _refuse(caller, FULL, f"{CONNECTIONS_MAX} callers are here: ask another node", PUSH_BACK)
+            if others >= self._callers_max:
+                _refuse(caller, FULL, f"{self._callers_max} callers are here: ask another node", PUSH_BACK)
             elif why := _why_not(caller):
                 _refuse(caller, FORBIDDEN, why)
             else:

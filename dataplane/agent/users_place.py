@@ -20,12 +20,12 @@ LEFT_MAX = 1000  # folders that are looked at
 LOG = structlog.get_logger()
 
 
-def place_for_users(state: Path) -> Path:
-    """A folder that other users can reach, for bundle and scratch."""
+def place_for_users(state: Path, temporary: Path | None = None) -> Path:
+    """A folder that other users can reach, for bundle and scratch; `temporary`: where to make it if not in the state's."""
     place = state / "users"
     reachable = os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in place.parents)
     if not reachable or len(str(place / SCRATCH / SOCKET)) > SOCKET_PATH_MAX:
-        temporary = Path(tempfile.gettempdir())
+        temporary = temporary or Path(tempfile.gettempdir())
         remove_left(temporary)
         place = _held_folder(temporary)
     place.mkdir(parents=True, exist_ok=True)

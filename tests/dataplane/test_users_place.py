@@ -2,10 +2,7 @@
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-
-import pytest
 
 from dataplane.agent.users_place import place_for_users, remove_left
 
@@ -13,23 +10,17 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from dataplane.agent.users_place import place_for_users
-print(place_for_users(Path(sys.argv[1])), flush=True)
+print(place_for_users(Path(sys.argv[1]), Path(sys.argv[2])), flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    return tmp_path
-
-
-def test_the_next_node_removes_what_a_killed_one_left_and_nothing_else(temporary: Path) -> None:
+def test_the_next_node_removes_what_a_killed_one_left_and_nothing_else(tmp_path: Path) -> None:
+    temporary = tmp_path
     deep = temporary / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
     (temporary / "headrace-somebodys").mkdir()
-    command = [sys.executable, "-c", PROGRAM, str(deep)]
+    command = [sys.executable, "-c", PROGRAM, str(deep), str(temporary)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node:
         assert node.stdout
         place = Path(node.stdout.readline().strip())
@@ -39,7 +30,7 @@ def test_the_next_node_removes_what_a_killed_one_left_and_nothing_else(temporary
         assert place.stat().st_mode & 0o777 == 0o755
         node.kill()
         node.wait(60)
-        own = place_for_users(deep)
+        own = place_for_users(deep, temporary)
     assert own.parent == temporary
     assert not place.exists()
     assert (temporary / "headrace-somebodys").exists()

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +17,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1.transform_pb2_grpc import TransformServiceStub
 
-from dataplane.agent import transform_front
 from dataplane.agent.http2_frames import goaway
 from dataplane.agent.node_state import NodeState
 from dataplane.agent.splice import Splice
-from dataplane.agent.transform_front import TransformFront
+from dataplane.agent.transform_front import CALLERS_MAX, TransformFront
+from dataplane.client.threads import GroupClient
 from localcloud.certificates import DevelopmentAuthority
 from services.provisioner.adapters.authority import FileAuthority
 from shared.grpc.client import SERVER_NAME
 from shared.grpc.tls import channel_credentials
+from tests.dataplane.streams import wait_until
 from tests.dataplane_client.nodes import cluster
 
 MIB = 1024 * 1024
@@ -143,9 +144,11 @@ def authority(tmp_path: Path) -> DevelopmentAuthority:
 
 
 @contextmanager
-def fronting(authority: DevelopmentAuthority, users: Path) -> Iterator[tuple[TransformFront, NodeState]]:
+def fronting(
+    authority: DevelopmentAuthority, users: Path, callers_max: int = CALLERS_MAX
+) -> Iterator[tuple[TransformFront, NodeState]]:
     state = NodeState(authority.service("node-a"))
-    front = TransformFront("127.0.0.1:0", state, users)
+    front = TransformFront("127.0.0.1:0", state, users, callers_max)
     front.start()
     try:
         yield front, state
@@ -179,12 +182,9 @@ def test_who_may_not_call_is_told_so(tmp_path: Path, authority: DevelopmentAutho
     assert refused.details() == "person/eve may not call: service/*, node/* may"
 
 
-def test_callers_above_the_limit_are_told_to_come_back(
-    tmp_path: Path, authority: DevelopmentAuthority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transform_front, "CONNECTIONS_MAX", 0)
+def test_callers_above_the_limit_are_told_to_come_back(tmp_path: Path, authority: DevelopmentAuthority) -> None:
     question, caller = health_pb2.HealthCheckRequest(), authority.service("caller")
-    with fronting(authority, tmp_path / "none") as (front, _), channel(front.port, caller) as opened:
+    with fronting(authority, tmp_path / "none", 0) as (front, _), channel(front.port, caller) as opened:
         refused = health_pb2_grpc.HealthStub(opened).Check.future(question, timeout=ENDS_S).exception()
     assert isinstance(refused, grpc.RpcError)
     assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -233,3 +233,20 @@ def test_large_payloads_pass_through_a_node(tmp_path: Path) -> None:
         with grpc.secure_channel(nodes.addresses["a"], credentials, options) as opened:
             answer = TransformServiceStub(opened).TransformBatch(request, timeout=ENDS_S)
     assert len(answer.results[0].outputs[0]) > 7 * MIB
+
+
+def test_a_client_shows_its_renewed_certificate_on_new_connections(tmp_path: Path) -> None:
+    with cluster(tmp_path, names=["a"]) as nodes, closing(GroupClient(nodes.settings("renewing"))) as client:
+        wait_until(lambda: client.generation > 0, "routes")
+        identity = nodes.authority.service("caller")
+
+        def reason() -> str:
+            client._connections._look_at = 0.0  # it looks every few seconds
+            (result,) = client.transform("act", [b'{"n":1}'], ENDS_S)
+            return str(result.error.reason)
+
+        assert reason() == ""
+        signed(nodes.authority, "spiffe://test/person/eve", identity)
+        assert reason() == "CallPermissionDenied"
+        signed(nodes.authority, "spiffe://test/service/caller", identity)
+        wait_until(lambda: reason() == "", "it may call again")
