@@ -49,9 +49,13 @@ class Splice:
                 return
 
     def _want(self, descriptor: int, events: int) -> None:
-        if self._wants.get(descriptor) != events:
+        if self._wants.get(descriptor, 0) == events:
+            return
+        if events:
             self._poll.register(descriptor, events)
-            self._wants[descriptor] = events
+        else:  # else one that has hung up would wake us again and again while its bytes cannot go on
+            self._poll.unregister(descriptor)
+        self._wants[descriptor] = events
 
     def _inwards(self) -> bool:
         """From the caller to users' server; False when the caller has gone."""
