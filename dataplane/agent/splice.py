@@ -25,7 +25,7 @@ class Splice:
         self._to_users, self._to_caller = memoryview(b""), memoryview(b"")
         self._answers = FrameWalk()
         self._goaway = False  # to be said at the next boundary
-        self._users_ended = False
+        self._users_deaf = self._users_ended = False
         self._wants: dict[int, int] = {}
         self._poll = select.poll()
         caller.setblocking(False)
@@ -36,7 +36,8 @@ class Splice:
         """Until one of them ends. OSError (also ssl's) when a connection breaks."""
         caller, users = self._caller.fileno(), self._users.fileno()
         while True:
-            self._want(caller, READ * (not self._to_users) | WRITE * bool(self._to_caller))
+            listening = not self._to_users and not self._users_deaf
+            self._want(caller, READ * listening | WRITE * bool(self._to_caller))
             self._want(users, READ * (not self._to_caller) | WRITE * bool(self._to_users))
             ready = dict(self._poll.poll())
             if self._farewell in ready:
@@ -59,11 +60,14 @@ class Splice:
 
     def _inwards(self) -> bool:
         """From the caller to users' server; False when the caller has gone."""
-        for _ in range(CHUNKS_A_TURN):
+        for _ in range(0 if self._users_deaf else CHUNKS_A_TURN):
             if self._to_users:
                 try:
                     self._to_users = self._to_users[self._users.send(self._to_users) :]
                 except BlockingIOError:
+                    return True
+                except (BrokenPipeError, ConnectionResetError):  # it has gone: what it said before still goes out
+                    self._users_deaf, self._to_users = True, memoryview(b"")
                     return True
                 continue
             try:

@@ -128,6 +128,7 @@ def test_what_users_server_said_last_arrives_before_the_connection_ends(tmp_path
     with spliced(tmp_path) as both:
         both.users.sendall(said)
         both.users.close()
+        both.caller.sendall(b"nobody hears this")
         assert read_all(both.caller, len(said)) == said
         assert both.caller.recv(1) == b""
 
