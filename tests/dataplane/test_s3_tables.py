@@ -120,7 +120,7 @@ def test_a_node_enriches_from_an_object_with_its_roles_keys_and_keeps_good_rows(
 
     # The same keys, asked directly: what is not there, not allowed, or too large is told apart.
     aws = NodeAws(front.endpoint, lambda: "us-east-1", Metadata(f"{front.endpoint}{PREFIX}{instance}/").credentials)
-    assert aws.read(f"s3://bundles/{KEY}", 14) == b"code,name\nUA,U\n"
+    assert aws.read(f"s3://bundles/{KEY}", 15) == b"code,name\nUA,U\n"
     with pytest.raises(InvalidInput, match="15 bytes, at most 14"):
         aws.read(f"s3://bundles/{KEY}", 14)
     with pytest.raises(NotFound):
