@@ -1,7 +1,7 @@
 """Pure rules of the admin API: plans, roles, the throttle, the chain."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from services.admin_api.domain.audit_chain import FIRST, digest_of, first_broken
 from services.admin_api.domain.comparing import compared
-from services.admin_api.domain.planning import DEPLOYED_FIELDS, plan_declared, plan_deletes
+from services.admin_api.domain.planning import DEPLOYED_FIELDS, GROUP_KIND_OF_WORK, plan_declared, plan_deletes
 from services.admin_api.domain.records import Action, AuditEntry, AuditRow, ObjectKey, Spec, StoredObject, kind_of_spec
 from services.admin_api.domain.roles import NEEDED, Actor, Role, Verb, denied
 from services.admin_api.domain.throttle import BAD_MAX, WINDOW_S, BadTokenThrottle
 from services.admin_api.operations.explaining import LATELY_SHOWN, telling
 from services.admin_api.operations.specs import checked_objects
 from shared.contracts.scaling import DecisionModel
+from shared.contracts.works import Work
 from shared.domain.errors import InvalidInput
 from shared.domain.names import Workspace
 from tests.admin_api.conftest import environment, flights, group, pipeline
@@ -110,6 +111,20 @@ def test_a_transform_group_that_is_called_is_not_deleted_and_its_callers_are_nam
     assert "server-group/planes" in reason.text
     assert "pipeline/departures (stage score)" in reason.text
     assert plan_deletes(list(have), have).blocked == ()
+
+
+def test_every_work_that_can_be_declared_has_a_kind_of_group() -> None:
+    works = {get_args(model.model_fields["type"].annotation)[0] for model in get_args(get_args(Work)[0])}
+    assert set(GROUP_KIND_OF_WORK) == works
+
+
+def test_a_transform_stage_that_calls_a_group_runs_on_stage_nodes() -> None:
+    assert plan_declared(declared(callers()), {}, source="flights", prune=False).blocked == ()
+    objects = callers()
+    objects[3]["kind"] = "transform"
+    objects[3]["environment"] = "env"
+    with pytest.raises(InvalidInput, match="stage 'score' does transform, but server group 'calling'"):
+        plan_declared(declared(objects), {}, source="flights", prune=False)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from shared.domain.reason import Reason, Remedy
 
 ORDER = (ObjectKind.ENVIRONMENT, ObjectKind.SERVER_GROUP, ObjectKind.PIPELINE)
 DEPLOYED_FIELDS = ("environment", "code", "variables")
-GROUP_KINDS_OF_WORK: Mapping[str, frozenset[str]] = {
-    "ingest": frozenset({"ingest"}),
-    "normalize": frozenset({"stage"}),
-    "transform": frozenset({"transform"}),
-    "transmit": frozenset({"stage"}),
+GROUP_KIND_OF_WORK: Mapping[str, str] = {
+    "ingest": "ingest",
+    "normalize": "stage",
+    "enrich": "stage",
+    "route": "stage",
+    "transform": "transform",  # "stage" when it calls a transform group
+    "transmit": "stage",
 }
 NODES_WARN_ABOVE = 100  # a usual EC2 quota is met near here
 Stored = Mapping[ObjectKey, StoredObject]
@@ -142,12 +144,12 @@ def _check_stages(key: ObjectKey, spec: Spec, after: Mapping[ObjectKey, Spec]) -
                 field=field,
                 remedy=_declare_or_pick("a server group", ObjectKind.SERVER_GROUP, after),
             )
-        fits = GROUP_KINDS_OF_WORK[work]
-        if group["kind"] not in fits:
+        fits = "stage" if stage["work"].get("group") else GROUP_KIND_OF_WORK[work]
+        if group["kind"] != fits:
             raise InvalidInput(
                 f"{key}: stage {stage['name']!r} does {work}, but server group {name!r} is of kind {group['kind']!r}",
                 field=field,
-                remedy=f"name a group of kind {' or '.join(sorted(fits))}",
+                remedy=f"name a group of kind {fits}",
             )
         twice = seen.get(name) or others.get(name)
         if twice:
