@@ -69,7 +69,7 @@ def departure(n: int) -> dict[str, Any]:
     """The n-th: one in three is late."""
     delay = 20 + n % 100 if n % LATE == 0 else n % 15
     if n % IMPOSSIBLE == 1:
-        delay = -2000
+        delay = 2000
     made = {"id": f"{RUN}-{n}", "n": n, "event_time": time.time(), "tail": f"N{n % 40}", "delay": delay}
     return made | {"carrier": CARRIERS[n % len(CARRIERS)]}
 
@@ -132,7 +132,7 @@ def main() -> None:
         sys.exit(f"drive: {e}; {e.remedy}")
     receiver = Receiver(options.port)
     events = [departure(n) for n in range(options.count)]
-    late = {str(e["id"]) for e in events if int(e["delay"]) > 15}  # noqa: PLR2004  the route's predicate
+    late = {str(e["id"]) for e in events if 15 < int(e["delay"]) < 1440}  # noqa: PLR2004  the route's and the code's
     with AdminClient(profile.url, profile.token) as client:
         nodes = Nodes(client)
         again = send(nodes, "alerts-ingest", events)

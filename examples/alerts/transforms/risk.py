@@ -9,8 +9,8 @@ MINUTES = 60.0
 
 @transform(name="risk")
 def risk(event: dict[str, Any]) -> dict[str, Any]:
-    """Puts `risk` in [0, 1] into an event or a plane's features; a negative delay of a whole day is no delay."""
+    """Puts `risk` in [0, 1] into an event or a plane's features; a delay of more than a day is none."""
     delay = float(event.get("delay") or 0)
-    if delay < -24 * MINUTES:
+    if delay > 24 * MINUTES:
         raise NonRecoverable(f"a delay of {delay:g} minutes", reason="NoSuchDelay")
     return event | {"risk": round(max(0.0, delay) / (max(0.0, delay) + MINUTES), 3)}
