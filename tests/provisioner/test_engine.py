@@ -237,6 +237,7 @@ async def test_a_killed_engine_is_recovered_by_the_next_try(running: Running, un
     assert (await running.service.groups.get(group)).phase == "ERROR"
     locks = list((running.directory / "state" / ".pulumi" / "locks").rglob("*.json"))
     assert len(locks) == 1
+    assert not list((running.directory / "state").rglob("*.attrs"))  # written in place: half of one ends every next run
     again = await add(running, group, 1)
     assert again.fleets[0].fleet == f"{group}-r1"
     assert (await running.service.groups.get(group)).phase == "READY"

@@ -51,6 +51,16 @@ class PulumiSite:
     directory: Path
     plugins: Path | None = None
 
+    @property
+    def folder(self) -> Path | None:
+        """Of a backend that is a folder of files; None of any other."""
+        return Path(self.backend.removeprefix("file://")) if self.backend.startswith("file://") else None
+
+    @property
+    def url(self) -> str:
+        """As the engine is given it: no sidecars, which it writes in place: killed then, it could not read its state again."""
+        return f"{self.backend}?metadata=skip" if self.folder else self.backend
+
 
 class PulumiStacks:
     """`Stacks`."""
@@ -145,10 +155,10 @@ class PulumiStacks:
 
     def _lock_of(self, plan: StackPlan) -> StackBusy | None:
         """The lock as its file says; for other backends the next update tells."""
-        if not self._site.backend.startswith("file://"):
+        if not self._site.folder:
             return None
-        folder = Path(self._site.backend.removeprefix("file://")) / f".pulumi/locks/organization/{PROJECT}/{plan.stack}"
-        for file in sorted(folder.glob("*.json")):
+        locks = self._site.folder / f".pulumi/locks/organization/{PROJECT}/{plan.stack}"
+        for file in sorted(locks.glob("*.json")):
             body = json.loads(file.read_text(encoding="utf-8"))
             return StackBusy(host=body["hostname"], pid=int(body["pid"]), text=file.name)
         return None
@@ -185,14 +195,14 @@ class PulumiStacks:
         plugins = home / "plugins"
         if self._site.plugins and not plugins.exists():
             plugins.symlink_to(self._site.plugins)
-        if self._site.backend.startswith("file://"):
-            Path(self._site.backend.removeprefix("file://")).mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._site.folder:
+            self._site.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         options = auto.LocalWorkspaceOptions(
             work_dir=str(work),
             pulumi_home=str(home),
             pulumi_command=self._command,
             env_vars={
-                "PULUMI_BACKEND_URL": self._site.backend,
+                "PULUMI_BACKEND_URL": self._site.url,
                 "PULUMI_CONFIG_PASSPHRASE": self._site.passphrase,
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
