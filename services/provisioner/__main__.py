@@ -24,7 +24,8 @@ from services.provisioner.adapters.postgres_records import (
     PostgresStacks,
 )
 from services.provisioner.adapters.processes import HostProcesses
-from services.provisioner.adapters.pulumi_stacks import PulumiSite, PulumiStacks
+from services.provisioner.adapters.pulumi_site import PulumiSite
+from services.provisioner.adapters.pulumi_stacks import PulumiStacks
 from services.provisioner.adapters.redis_routes import RedisRoutes
 from services.provisioner.adapters.uv_builds import UvBuilds, UvSite
 from services.provisioner.domain import ports

@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pulumi.automation as auto
@@ -24,6 +22,7 @@ from services.provisioner.adapters.aws_names import find_by_name
 from services.provisioner.adapters.program_loops import ProgramLoops
 from services.provisioner.adapters.pulumi_command import CommandRun, SupervisedCommand
 from services.provisioner.adapters.pulumi_live import aws_fields, resource_of_urn
+from services.provisioner.adapters.pulumi_site import PulumiSite
 from services.provisioner.domain.ports import OnProcess
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import ProcessMark, StackBusy, StackDifference, StackOutcome
@@ -39,27 +38,6 @@ PARALLEL = 10  # resources of one stack at once
 TEXT_LENGTH_MAX = 1500
 LOCKED = re.compile(r"created by (?P<user>\S+?)@(?P<host>\S+?) \(pid (?P<pid>\d+)\)")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class PulumiSite:
-    """Where Pulumi lives; `backend` is an absolute URL; `passphrase` protects a stack's secrets (there are none)."""
-
-    root: Path
-    backend: str
-    passphrase: str
-    directory: Path
-    plugins: Path | None = None
-
-    @property
-    def folder(self) -> Path | None:
-        """Of a backend that is a folder of files; None of any other."""
-        return Path(self.backend.removeprefix("file://")) if self.backend.startswith("file://") else None
-
-    @property
-    def url(self) -> str:
-        """As the engine is given it: no sidecars, which it writes in place: killed then, it could not read its state again."""
-        return f"{self.backend}?metadata=skip" if self.folder else self.backend
 
 
 class PulumiStacks:
