@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
 
 @contextmanager
 def _logs_into(record: Record) -> Iterator[None]:
-    """What services log becomes part of the timeline and of the digest."""
+    """What services and workflows log becomes part of the timeline and of the digest."""
 
     def say(_: Any, __: str, event: dict[str, Any]) -> Any:
         life = PROCESS.get()
@@ -101,10 +102,18 @@ def _logs_into(record: Record) -> Iterator[None]:
         record.say(str(life), f"log {more}", str(event.get("scope", "")))
         raise structlog.DropEvent
 
-    before = structlog.get_config()
+    def tell(logger: logging.Logger, level: int, message: object, args: tuple[Any, ...], **_: Any) -> None:
+        """In place of `Logger._log`, whose records have the real time in them: workflows log this way."""
+        text = str(message) % args if args else str(message)
+        record.say(str(PROCESS.get()), f"log {logging.getLevelName(level).lower()} {text}")
+
+    plain: Any = logging.Logger
+    before, log_before = structlog.get_config(), plain._log
     processors: list[Callable[..., Any]] = [say]
     structlog.configure(processors=processors, wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    plain._log = tell
     try:
         yield
     finally:
+        plain._log = log_before
         structlog.configure(**before)

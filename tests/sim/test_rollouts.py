@@ -1,6 +1,7 @@
 """The world of rollouts: one day without faults goes as it should, so that what breaks under faults means something."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from tests.sim.kernel.loop import SimLoop
 from tests.sim.kernel.network import Network
 from tests.sim.kernel.processes import Process
 from tests.sim.kernel.record import Record
+from tests.sim.kernel.seal import sealed
 from tests.sim.kernel.streams import Streams
 from tests.sim.plan import Event, Plan
-from tests.sim.run import run
+from tests.sim.run import _logs_into, run
 from tests.sim.seeds import plan_of
 from tests.sim.temporal.virtual import in_virtual_time
 
@@ -46,6 +48,14 @@ def test_a_day_without_faults_has_a_deployment_a_rollback_growth_and_a_repair() 
 
 def test_every_twelfth_seed_is_about_rollouts() -> None:
     assert [seed for seed in range(24) if plan_of(seed).scenario == "rollout"] == [1, 13]
+
+
+def test_what_workflows_log_is_told_in_the_timeline_and_takes_no_real_clock() -> None:
+    record, escaped = Record(lambda: 1.5, keep=True), list[BaseException]()
+    with _logs_into(record), sealed(escaped.append):
+        logging.getLogger("temporalio.workflow").error("PAGE: rollback of group %s failed", "a")
+    assert [line.text for line in record.lines] == ["log error PAGE: rollback of group a failed"]
+    assert escaped == []
 
 
 async def _boot(_: Any) -> None:
