@@ -51,7 +51,7 @@ test-durability-alone: setup  ## the same on the machines of a running stack (DI
 	$(BIN)/python -m tests.dataplane.durability.alone --directory $(or $(DIR),.headrace) --events $(or $(EVENTS),100000) --seed $(or $(SEED),$(shell date +%s))
 
 test-demo: setup  ## the system test: the demo, and every outcome it must see
-	$(BIN)/pytest -m demo -o faulthandler_timeout=700 tests/system
+	$(BIN)/pytest -m demo tests/system
 
 up: setup  ## start the embedded stack in the background
 	@$(BIN)/python -m localcloud.cli up

@@ -39,7 +39,7 @@ from tests.temporal_namespaces import connected, own_namespace
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = secrets.token_urlsafe(24)
-MIGRATE_S_MAX = 120.0
+MIGRATE_S_MAX = 200.0
 Server = TypeVar("Server", bound=StackProcess)
 
 # Properties are tried on the same examples each time, and however long a busy machine takes for one of them.

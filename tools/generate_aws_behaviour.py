@@ -43,7 +43,7 @@ def written(text: str) -> str:
 def missing(sections: tuple[tuple[str, tuple[Rule, ...]], ...] = SECTIONS, tests: Path = TESTS) -> list[str]:
     """The tests that rules name and that do not exist."""
     named = {rule.test for _, rules in sections for rule in rules}
-    return sorted(one for one in named if one not in existing(tests))
+    return sorted(named - existing(tests))
 
 
 def existing(tests: Path) -> set[str]:

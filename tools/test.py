@@ -20,9 +20,9 @@ TESTS_FAILED = 1  # pytest's exit code when every test ran and some failed; a cr
 Suite = tuple[str, tuple[str, ...]]
 SUITES: tuple[Suite, ...] = (
     ("the tests", ("-n", "2", "--dist", "loadfile", "--max-worker-restart=0")),
-    ("the demo", ("-m", "demo", "-o", "faulthandler_timeout=700", "tests/system")),
+    ("the demo", ("-m", "demo", "tests/system")),
 )
-ALONE = ("-m", "", "-o", "faulthandler_timeout=700")
+ALONE = ("-m", "")
 
 
 def main() -> int:

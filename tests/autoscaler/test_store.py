@@ -139,7 +139,11 @@ async def test_any_sequence_gets_the_same_answers_as_in_memory(access: Database)
             assert answers[0] == answers[1], call
         assert await seen(real) == await seen(memory)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(st.lists(calls(), min_size=1, max_size=25))
     def run(sequence: list[tuple[Any, ...]]) -> None:
         nonlocal tried

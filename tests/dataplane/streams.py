@@ -95,8 +95,10 @@ class Reader:
 @contextmanager
 def reading(kafka: KafkaServer, name: str, *topics: str) -> Iterator[Reader]:
     reader = Reader(kafka, name, *topics)
-    yield reader
-    reader.close()
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def id_of(message: Message) -> str:
@@ -138,8 +140,10 @@ def running(plan: StagePlan, work: Work) -> Iterator[tuple[StageLoop, Measures, 
     measures, book = Measures(LABELS, {}), AuditBook()
     loop = StageLoop(plan, work, measures, book)
     loop.start()
-    yield loop, measures, book
-    loop.stop()
+    try:
+        yield loop, measures, book
+    finally:
+        loop.stop()
 
 
 def wait_until(met: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:

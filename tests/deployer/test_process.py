@@ -106,6 +106,7 @@ def deployer(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_killed_in_the_middle_of_a_rollout_it_is_finished_with_nothing_done_twice(
     deployer: DeployerProcess, temporal: TemporalServer, authority: DevelopmentAuthority, address: str
 ) -> None:

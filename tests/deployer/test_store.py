@@ -119,7 +119,11 @@ async def test_any_sequence_gets_the_same_answers_as_in_memory(access: Database)
             assert await apply(real, call) == await apply(memory, call), call
         assert await seen(real) == await seen(memory)
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(st.lists(calls(), min_size=1, max_size=20))
     def run(sequence: list[tuple[Any, ...]]) -> None:
         nonlocal tried

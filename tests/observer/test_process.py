@@ -197,7 +197,7 @@ def deploy(request_id: str, scope: str = "group/delays") -> BeginInput:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # the servers start within it
+@pytest.mark.timeout(600)  # the servers start within it
 async def test_judges_admits_and_survives(world: World, kafka: KafkaServer) -> None:  # noqa: PLR0915
     """One long story, because the servers take longer to start than the story takes to tell."""
     produce(kafka, world.topic, 200)

@@ -32,7 +32,7 @@ from tests.provisioner.examples import spec
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:aws.ec2/encryptioncontrol:DeprecationWarning"),  # the SDK warns as it loads
 ]
 CHANGE_S_MAX = 90.0

@@ -22,7 +22,7 @@ from shared.grpc.client import open_channel
 from tests.provisioner.conftest import ROOT
 from tests.provisioner.examples import spec
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 READY_S_MAX = 120.0
 LEAVES_S_MAX = 60.0
 

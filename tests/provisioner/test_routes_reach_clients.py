@@ -35,7 +35,7 @@ from tests.dataplane_client.nodes import Node
 from tests.provisioner.examples import fleet, intent, spec
 from tests.provisioner.test_process import environment_of, launched
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 WITHIN_S = 90.0
 CALL_S = 30.0
 SERVING = FeatureServing(store=OnlineStore(url="redis://x:1/0", view="v"), transform=GroupCall(group="delays"))

@@ -208,6 +208,11 @@ def test_a_run_is_the_same_under_any_hash_seed() -> None:
         )
         for hash_seed in ("0", "1", "4711")
     ]
-    said = [process.communicate(timeout=100)[0] for process in running]
+    try:
+        said = [process.communicate(timeout=280)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
     assert said[0].startswith("['")
     assert set(said) == {said[0]}

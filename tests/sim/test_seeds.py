@@ -23,7 +23,7 @@ ALWAYS_REACHED = (
 )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_seeds_hold() -> None:
     briefs = list(many(FIRST, SEEDS, workers=2))
     red = [f"{b.what}\n  make sim SEED={b.seed}" for b in briefs if b.broke]

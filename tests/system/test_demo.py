@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO_S_MAX = 600.0
+DEMO_S_MAX = 900.0
 
 
 @pytest.mark.demo
