@@ -116,6 +116,27 @@ class AdminClient:
         path = f"/v1/dead-letters/{quote(pipeline, safe='')}/{quote(stage, safe='')}:redrive"
         return self.post(path, {"reason": reason, "rate": rate})
 
+    def rate(
+        self,
+        group: str,
+        *,
+        sample: str | None = None,
+        loading: Mapping[str, Any] | None = None,
+        wait_s_max: float = 0.0,
+        reason: str = "",
+    ) -> Json:
+        """The operation that finds what one node of a group sustains; `sample` is NDJSON, None: the code's own.
+
+        `loading` may hold `step_s` (seconds), `first` (messages/s) and `batch` (messages of a call).
+        """
+        body = {"sample": sample, "loading": dict(loading or {}), "wait_s_max": wait_s_max, "reason": reason}
+        return self.post(f"/v1/server-groups/{quote(group, safe='')}:rate", body)
+
+    def ratings(self, group: str, limit: int = 20) -> list[Json]:
+        """What one node of a group was found to sustain, newest first; each with its steps and its `change`."""
+        found: list[Json] = self.get(f"/v1/server-groups/{quote(group, safe='')}/ratings", page_size=limit)["items"]
+        return found
+
     def upload(self, packed: Packed) -> str:
         """Publish code, unless it was; gives its sha256."""
         try:

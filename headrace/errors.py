@@ -75,3 +75,7 @@ class StillGoing(HeadraceCommandError):
     """Time ran out; the work goes on."""
 
     exit_code = STILL_GOING
+
+
+class Interrupted(StillGoing):
+    """Ctrl-C was pressed; the work goes on."""

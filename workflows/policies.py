@@ -38,6 +38,8 @@ DRIFT = Policy(attempt_s=120, total_s=300, attempts=3)
 
 REDRIVE = Policy(attempt_s=6 * 3600, total_s=24 * 3600, heartbeat_s=60)  # a long shelf at a slow rate
 
+DRIVE = Policy(attempt_s=90, total_s=360, heartbeat_s=15, attempts=3)  # both limits grow by the step
+
 POLICIES: dict[str, Policy] = {
     "observer.begin": ADMISSION,
     "observer.heartbeat": BEAT,
@@ -61,6 +63,8 @@ POLICIES: dict[str, Policy] = {
     "provisioner.check_drift": DRIFT,
     "provisioner.repair_drift": STACK,
     "provisioner.redrive_dead_letters": REDRIVE,
+    "provisioner.add_copy": STACK,
+    "provisioner.drive_step": DRIVE,
     "provisioner.sweep": SWEEP,
     "deployer.open_deployment": RECORD,
     "deployer.record_step": RECORD,
@@ -72,5 +76,6 @@ POLICIES: dict[str, Policy] = {
     "autoscaler.set_desired": SIZE,
     "autoscaler.wait_in_service": WAIT,
     "autoscaler.record_outcome": RECORD,
+    "autoscaler.record_rating": RECORD,
     "autoscaler.sweep": SWEEP,
 }

@@ -8,6 +8,7 @@ from workflows.destroy_object import DestroyObject
 from workflows.provision_group import ProvisionGroup
 from workflows.provision_pipeline import ProvisionPipeline
 from workflows.ramp_traffic import RampTraffic
+from workflows.rate_group import RateGroup, RemoveCopy
 from workflows.redrive_dead_letters import RedriveDeadLetters
 from workflows.roll_back import RollBack
 from workflows.scale_group import ScaleGroup
@@ -22,7 +23,9 @@ WORKFLOWS: tuple[type, ...] = (
     ProvisionGroup,
     ProvisionPipeline,
     RampTraffic,
+    RateGroup,
     RedriveDeadLetters,
+    RemoveCopy,
     RollBack,
     ScaleGroup,
     Sweep,

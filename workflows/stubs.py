@@ -16,7 +16,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
-from shared.contracts import admission, dead_letters, deployment, provisioning, scaling
+from shared.contracts import admission, dead_letters, deployment, provisioning, rating, scaling
 from shared.contracts.activities import (
     ACTIVITIES,
     NamedEnvironment,
@@ -99,6 +99,8 @@ remove_environment = Stub("provisioner.remove_environment", NamedEnvironment, No
 check_drift = Stub("provisioner.check_drift", Nothing, provisioning.DriftReport)
 repair_drift = Stub("provisioner.repair_drift", provisioning.RepairDriftInput, provisioning.StackResult)
 redrive_dead_letters = Stub("provisioner.redrive_dead_letters", dead_letters.RedriveInput, dead_letters.RedriveReport)
+add_copy = Stub("provisioner.add_copy", rating.AddCopyInput, rating.CopyModel)
+drive_step = Stub("provisioner.drive_step", rating.DriveInput, rating.DriveAnswer)
 provisioner_sweep = Stub("provisioner.sweep", Nothing, SweepReport)
 
 open_deployment = Stub("deployer.open_deployment", deployment.OpenDeploymentInput, deployment.OpenedDeployment)
@@ -112,6 +114,7 @@ release = Stub("autoscaler.release", scaling.ReleaseInput, Nothing)
 set_desired = Stub("autoscaler.set_desired", scaling.SetDesiredInput, scaling.ScaleResult)
 wait_in_service = Stub("autoscaler.wait_in_service", scaling.WaitInServiceInput, scaling.ScaleResult)
 record_outcome = Stub("autoscaler.record_outcome", scaling.ScaleResult, Nothing)
+record_rating = Stub("autoscaler.record_rating", rating.RatingModel, rating.RatingModel)
 autoscaler_sweep = Stub("autoscaler.sweep", Nothing, SweepReport)
 
 STUBS: tuple[Stub[BaseModel, BaseModel], ...] = tuple(v for v in list(globals().values()) if isinstance(v, Stub))

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from headrace.cli import dead_letters, declare, deliver, guard, look, setup
+from headrace.cli import dead_letters, declare, deliver, guard, look, rating, setup
 from headrace.cli.session import Session
 
 PANELS: dict[str, tuple[click.Command, ...]] = {
@@ -24,7 +24,7 @@ PANELS: dict[str, tuple[click.Command, ...]] = {
         deliver.watch,
         deliver.cancel,
     ),
-    "Look": (look.get, look.describe, look.explain, look.timeline, look.scaling),
+    "Look": (look.get, look.describe, look.explain, look.timeline, look.scaling, rating.rate, rating.ratings),
     "Guard": (guard.freeze, guard.unfreeze, guard.quiet, guard.ramp, guard.drift, dead_letters.dead_letters),
     "Set up": (setup.token, setup.whoami, setup.completion, setup.version_command),
 }

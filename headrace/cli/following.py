@@ -15,7 +15,7 @@ from rich.text import Text
 
 from headrace.cli.output import STATE_STYLE, Output
 from headrace.client import AdminClient
-from headrace.errors import DONE, FAILED, REFUSED, StillGoing, Unreachable
+from headrace.errors import DONE, FAILED, REFUSED, Interrupted, StillGoing, Unreachable
 
 POLL_S = 0.7
 HEARTBEAT_S = 60.0
@@ -43,7 +43,7 @@ def follow(
             return _live(client, output, dict(operation), timeout_s)
         return _lines(client, output, dict(operation), timeout_s)
     except KeyboardInterrupt:
-        raise _leaving(operation, "left") from None
+        raise _leaving(operation, "left", Interrupted) from None
 
 
 def _live(client: AdminClient, output: Output, operation: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
@@ -127,11 +127,12 @@ def _stamp() -> str:
     return datetime.now(UTC).strftime("%H:%M:%SZ")
 
 
-def _leaving(operation: Mapping[str, Any], why: str) -> StillGoing:
+def _leaving(operation: Mapping[str, Any], why: str, kind: type[StillGoing] = StillGoing) -> StillGoing:
     subject = str(operation["subject"])
-    stop = f"headrace abort {subject.removeprefix('group/')}" if subject.startswith("group/") else ""
+    deploys = subject.startswith("group/") and operation.get("kind") != "rate"
+    stop = f"headrace abort {subject.removeprefix('group/')}" if deploys else ""
     stop = stop or f"headrace cancel {operation['id']}"
-    return StillGoing(
+    return kind(
         f"{subject}: {why}; the work goes on",
         remedy=f"to return: `headrace watch {operation['id']}`; to stop it: `{stop}`",
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import click
 
 from headrace.cli.output import Output, age, instant, output_option
+from headrace.cli.rating import rated_line
 from headrace.cli.session import Session, with_session
 from headrace.errors import ApiNotFound, WrongUse
 
@@ -253,6 +254,8 @@ def explain_scaling(session: Session, group: str) -> None:
         output.line(f"{title}: " + ", ".join(f"{k} {v:g}" for k, v in numbers.items()))
     rate = found.get("node_rate")
     output.line(f"one node sustains {rate:g} messages/s" if rate else "a node's capacity has not been measured yet")
+    if found.get("rated"):
+        output.line(rated_line(found["rated"]))
     if found["floors"]:
         output.line("floors: " + ", ".join(f"{k} {v}" for k, v in found["floors"].items()))
     rows = [(instant(d["at"]), d["action"], d["current"], d["wanted"], d["outcome"]) for d in found["decisions"]]
@@ -347,8 +350,12 @@ def _explained(output: Output, found: Row) -> None:
             f"{instant(d['at'])} scaling {d['action']}: {d['current']} -> {d['wanted']} nodes {d['outcome']}".rstrip()
         )
         output.reasons(d["reasons"])
-    for a in found["alarms"]:
-        output.line(f"alarm {a['alarm_class']} on {a['scope']} is {a['state']} since {instant(a['since'])}")
+    lines = [f"{instant(r['rated_at'])} {rated_line(r)}" for r in found["ratings"]]
+    lines += [
+        f"alarm {a['alarm_class']} on {a['scope']} is {a['state']} since {instant(a['since'])}" for a in found["alarms"]
+    ]
+    for line in lines:
+        output.line(line)
     _unanswered(output, found)
 
 

@@ -10,6 +10,7 @@ from services.admin_api.operations.guarding import Guarding
 from services.admin_api.operations.long_work import LongWork
 from services.admin_api.operations.planning import Planning
 from services.admin_api.operations.publishing import Publishing
+from services.admin_api.operations.rating import Rating
 from services.admin_api.operations.reading import Reading
 from services.admin_api.operations.redriving import Redriving
 from services.admin_api.operations.watching import Watching
@@ -28,6 +29,7 @@ class AdminApi:
     explaining: Explaining
     guarding: Guarding
     redriving: Redriving
+    rating: Rating
     publishing: Publishing
     watching: Watching
 
@@ -45,6 +47,7 @@ class AdminApi:
             explaining=Explaining(context),
             guarding=Guarding(context, long_work),
             redriving=Redriving(context, long_work),
+            rating=Rating(context, long_work),
             publishing=Publishing(context),
             watching=Watching(context),
         )

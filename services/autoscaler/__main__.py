@@ -15,6 +15,7 @@ from services.autoscaler.domain.ports import Health, Inventory, Meter, Scalings,
 from services.autoscaler.grpc_api import ALLOWED, SERVICE, AutoscalerApi
 from services.autoscaler.operations.lease import LeaseCheck
 from services.autoscaler.operations.questions import Questions
+from services.autoscaler.operations.rate import Rates
 from services.autoscaler.operations.reserve import Reservations
 from services.autoscaler.operations.resize import Resizer
 from services.autoscaler.operations.scale import Scaling
@@ -88,11 +89,12 @@ def build(settings: AutoscalerSettings, adapters: Adapters) -> Service:
         clock=a.clock,
         ids=a.ids,
     )
+    rates = Rates(a.store)
     sweeping = Sweeping(a.inventory, a.store, settings.retention_s)
     return Service(
         tick=tick,
-        api=AutoscalerApi(questions, reservations),
-        activities=AutoscalerActivities(reservations, scaling, sweeping),
+        api=AutoscalerApi(questions, reservations, rates),
+        activities=AutoscalerActivities(reservations, scaling, sweeping, rates),
         questions=questions,
         reservations=reservations,
         scaling=scaling,

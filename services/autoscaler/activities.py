@@ -5,10 +5,12 @@ from typing import Any
 
 from temporalio import activity
 
+from services.autoscaler.operations.rate import Rates
 from services.autoscaler.operations.reserve import Reservations
 from services.autoscaler.operations.scale import Scaling
 from services.autoscaler.operations.sweep import Sweeping
 from shared.contracts.activities import Nothing, SweepReport
+from shared.contracts.rating import RatingModel
 from shared.contracts.scaling import (
     ReleaseInput,
     ReserveAnswer,
@@ -22,9 +24,10 @@ from shared.contracts.scaling import (
 class AutoscalerActivities:
     """Methods to register with a worker."""
 
-    def __init__(self, reservations: Reservations, scaling: Scaling, sweeping: Sweeping) -> None:
+    def __init__(self, reservations: Reservations, scaling: Scaling, sweeping: Sweeping, rates: Rates) -> None:
         """The operations behind them."""
         self._reservations, self._scaling, self._sweeping = reservations, scaling, sweeping
+        self._rates = rates
 
     def all(self) -> list[Callable[..., Any]]:
         """Everything that a worker registers."""
@@ -34,6 +37,7 @@ class AutoscalerActivities:
             self.set_desired,
             self.wait_in_service,
             self.record_outcome,
+            self.record_rating,
             self.sweep,
         ]
 
@@ -63,6 +67,11 @@ class AutoscalerActivities:
         """How a scaling ended."""
         await self._scaling.record_outcome(result)
         return Nothing()
+
+    @activity.defn(name="autoscaler.record_rating")
+    async def record_rating(self, rating: RatingModel) -> RatingModel:
+        """What a node sustains, and how that changed."""
+        return await self._rates.record(rating)
 
     @activity.defn(name="autoscaler.sweep")
     async def sweep(self, _: Nothing) -> SweepReport:

@@ -11,6 +11,7 @@ from headraceapi.autoscaler.v1.autoscaler_pb2_grpc import (
 
 from services.autoscaler.operations.contract import decision_model
 from services.autoscaler.operations.questions import Questions
+from services.autoscaler.operations.rate import Rates
 from services.autoscaler.operations.reserve import Reservations
 from shared.contracts.scaling import ReleaseInput, ReserveInput
 from shared.domain.names import GroupName, checked_name
@@ -22,6 +23,7 @@ ALLOWED = {
     f"{SERVICE}/Explain": _READERS,
     f"{SERVICE}/Recommend": _READERS,
     f"{SERVICE}/ListDecisions": _READERS,
+    f"{SERVICE}/ListRatings": _READERS,
     f"{SERVICE}/Reserve": _HOLDERS,
     f"{SERVICE}/Release": _HOLDERS,
 }
@@ -30,9 +32,9 @@ ALLOWED = {
 class AutoscalerApi(AutoscalerServiceServicer):
     """The service's RPCs."""
 
-    def __init__(self, questions: Questions, reservations: Reservations) -> None:
+    def __init__(self, questions: Questions, reservations: Reservations, rates: Rates) -> None:
         """The operations behind them."""
-        self._questions, self._reservations = questions, reservations
+        self._questions, self._reservations, self._rates = questions, reservations, rates
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register with a server."""
@@ -72,6 +74,11 @@ class AutoscalerApi(AutoscalerServiceServicer):
         return pb.ListDecisionsResponse(
             decision_json=[decision_model(decision, outcome).model_dump_json() for decision, outcome in rows]
         )
+
+    async def ListRatings(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Ratings, newest first."""
+        found = await self._rates.list(_group(request.group), request.page_size)
+        return pb.ListRatingsResponse(rating_json=[r.model_dump_json() for r in found])
 
 
 def _group(name: str) -> GroupName:

@@ -14,6 +14,7 @@ from services.provisioner.adapters.aws_stores import AwsSites, S3Bundles, SsmJoi
 from services.provisioner.adapters.join_server import JoinServer
 from services.provisioner.adapters.kafka_dead_letters import KafkaDeadLetters
 from services.provisioner.adapters.kafka_topics import KafkaTopics, connection_of
+from services.provisioner.adapters.load_process import LoadProcess
 from services.provisioner.adapters.observer_leases import ObserverLeases
 from services.provisioner.adapters.postgres_groups import PostgresFences, PostgresGroups, PostgresPipelines
 from services.provisioner.adapters.postgres_records import (
@@ -31,6 +32,7 @@ from services.provisioner.adapters.uv_builds import UvBuilds, UvSite
 from services.provisioner.domain import ports
 from services.provisioner.domain.group_stack import Site
 from services.provisioner.grpc_api import ALLOWED, SERVICE, JoinApi, ProvisionerApi
+from services.provisioner.operations.copies import Copies
 from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
@@ -79,6 +81,7 @@ class Adapters:
     prices: ports.Prices
     topics: ports.Topics
     dead_letters: ports.DeadLetterTopics
+    driver: ports.LoadDriver
     mirror: ports.RouteMirror
     authority: ports.Authority
     builds: ports.EnvironmentBuilds
@@ -92,6 +95,7 @@ class Service:
     """The Provisioner, ready to be served."""
 
     groups: Groups
+    copies: Copies
     pipelines: Pipelines
     environments: Environments
     routing: Routing
@@ -119,6 +123,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
     stores = GroupStores(a.groups, a.pipelines, a.runs)
     cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens, a.prices, a.topics)
     groups = Groups(stores, cloud, runner, routing, guard, control, a.clock)
+    copies = Copies(a.groups, a.pipelines, groups, a.machines, a.bundles, a.driver, guard)
     pipelines = Pipelines(a.groups, a.pipelines, a.topics, routing)
     office = DeadLetterOffice(a.pipelines, a.dead_letters, a.clock)
     environments = Environments(a.environments, a.groups, a.builds, a.bundles)
@@ -132,6 +137,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
     joining = Joining(settings.stack, a.groups, a.nodes, a.machines, a.authority, routing, kafka, a.clock)
     return Service(
         groups=groups,
+        copies=copies,
         pipelines=pipelines,
         environments=environments,
         routing=routing,
@@ -140,7 +146,9 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         joining=joining,
         api=ProvisionerApi(groups, pipelines, environments, routing, drifting, joining, office, kafka),
         join_api=JoinApi(joining),
-        activities=ProvisionerActivities(groups, pipelines, environments, routing, drifting, sweeping, office, a.clock),
+        activities=ProvisionerActivities(
+            groups, copies, pipelines, environments, routing, drifting, sweeping, office, a.clock
+        ),
     )
 
 
@@ -190,6 +198,7 @@ def real_adapters(settings: ProvisionerSettings, database: Database, redis: Redi
         dead_letters=KafkaDeadLetters(
             connection_of(settings.kafka_bootstrap, settings.kafka_username, settings.kafka_password)
         ),
+        driver=LoadProcess(settings.tls_dir.resolve()),
         mirror=RedisRoutes(redis),
         authority=FileAuthority(settings.ca_cert_file, settings.ca_key_file),
         builds=UvBuilds(UvSite(settings.uv, settings.wheels_dir.resolve(), directory)),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
+from services.provisioner.operations.copies import Copies
 from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
@@ -19,6 +20,7 @@ from services.provisioner.operations.sweeping import Sweeping
 from shared.contracts import provisioning as p
 from shared.contracts.activities import NamedEnvironment, NamedGroup, NamedPipeline, Nothing, SweepReport
 from shared.contracts.dead_letters import RedriveInput, RedriveReport
+from shared.contracts.rating import AddCopyInput, CopyModel, DriveAnswer, DriveInput
 from shared.domain.clock import Clock
 
 BEAT_S = 2.0
@@ -31,6 +33,7 @@ class ProvisionerActivities:
     def __init__(  # noqa: PLR0913  one operation each
         self,
         groups: Groups,
+        copies: Copies,
         pipelines: Pipelines,
         environments: Environments,
         routing: Routing,
@@ -41,6 +44,7 @@ class ProvisionerActivities:
     ) -> None:
         """One for the whole service."""
         self._groups = groups
+        self._copies = copies
         self._pipelines = pipelines
         self._environments = environments
         self._routing = routing
@@ -69,6 +73,8 @@ class ProvisionerActivities:
             self.check_drift,
             self.repair_drift,
             self.redrive_dead_letters,
+            self.add_copy,
+            self.drive_step,
             self.sweep,
         ]
 
@@ -170,6 +176,16 @@ class ProvisionerActivities:
     async def redrive_dead_letters(self, request: RedriveInput) -> RedriveReport:
         """To their stage again; repeated, it sends what is left."""
         return await self._beating(self._office.redrive(request))
+
+    @activity.defn(name="provisioner.add_copy")
+    async def add_copy(self, request: AddCopyInput) -> CopyModel:
+        """One node beside the group."""
+        return await self._beating(self._copies.add(request))
+
+    @activity.defn(name="provisioner.drive_step")
+    async def drive_step(self, request: DriveInput) -> DriveAnswer:
+        """Load on the copy; repeated, the step is driven again."""
+        return await self._beating(self._copies.drive(request))
 
     @activity.defn(name="provisioner.sweep")
     async def sweep(self, request: Nothing) -> SweepReport:  # noqa: ARG002  the contract's input

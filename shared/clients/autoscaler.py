@@ -4,6 +4,7 @@ import grpc
 from headraceapi.autoscaler.v1 import autoscaler_pb2 as pb
 from headraceapi.autoscaler.v1.autoscaler_pb2_grpc import AutoscalerServiceStub
 
+from shared.contracts.rating import RatingModel
 from shared.contracts.scaling import DecisionModel, ReleaseInput, ReserveAnswer, ReserveInput
 from shared.grpc.client import call
 
@@ -50,3 +51,8 @@ class AutoscalerClient:
         """Decisions, newest first."""
         answer = await call(self._stub.ListDecisions, pb.ListDecisionsRequest(group=group, page_size=limit))
         return [DecisionModel.model_validate_json(d) for d in answer.decision_json]
+
+    async def ratings(self, group: str, limit: int = 20) -> list[RatingModel]:
+        """What one node was found to sustain, newest first."""
+        answer = await call(self._stub.ListRatings, pb.ListRatingsRequest(group=group, page_size=limit))
+        return [RatingModel.model_validate_json(r) for r in answer.rating_json]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from shared.contracts import admission, dead_letters, deployment, provisioning, queues, scaling
+from shared.contracts import admission, dead_letters, deployment, provisioning, queues, rating, scaling
 from shared.contracts.base import Contract
 
 
@@ -44,6 +44,7 @@ class SweepReport(Contract):
 
     ended: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()  # groups whose copy for a rating was left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ ACTIVITIES: dict[str, ActivityContract] = {
         ActivityContract("provisioner.check_drift", _P, Nothing, provisioning.DriftReport),
         ActivityContract("provisioner.repair_drift", _P, provisioning.RepairDriftInput, provisioning.StackResult),
         ActivityContract("provisioner.redrive_dead_letters", _P, dead_letters.RedriveInput, dead_letters.RedriveReport),
+        ActivityContract("provisioner.add_copy", _P, rating.AddCopyInput, rating.CopyModel),
+        ActivityContract("provisioner.drive_step", _P, rating.DriveInput, rating.DriveAnswer),
         ActivityContract("provisioner.sweep", _P, Nothing, SweepReport),
         ActivityContract("deployer.open_deployment", _D, deployment.OpenDeploymentInput, deployment.OpenedDeployment),
         ActivityContract("deployer.record_step", _D, deployment.RecordStepInput, Nothing),
@@ -96,6 +99,7 @@ ACTIVITIES: dict[str, ActivityContract] = {
         ActivityContract("autoscaler.set_desired", _A, scaling.SetDesiredInput, scaling.ScaleResult),
         ActivityContract("autoscaler.wait_in_service", _A, scaling.WaitInServiceInput, scaling.ScaleResult),
         ActivityContract("autoscaler.record_outcome", _A, scaling.ScaleResult, Nothing),
+        ActivityContract("autoscaler.record_rating", _A, rating.RatingModel, rating.RatingModel),
         ActivityContract("autoscaler.sweep", _A, Nothing, SweepReport),
     )
 }

@@ -53,5 +53,10 @@ def redrive_id(pipeline: str, stage: str) -> str:
     return f"redrive/{pipeline}/{stage}"
 
 
+def rate_id(group: str) -> str:
+    """One rating at a time per group; what clears up after one has the same id."""
+    return f"rate/{group}"
+
+
 CHECK_DRIFT_SCHEDULE = "check-drift"
 SWEEP_SCHEDULE = "sweep"

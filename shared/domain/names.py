@@ -4,6 +4,7 @@ A name is 1-63 of `a-z 0-9 -`, starts with a letter and does not end with a dash
 """
 
 import re
+from hashlib import sha256
 from typing import NewType
 
 from shared.domain.errors import InvalidInput
@@ -22,6 +23,7 @@ FencingToken = NewType("FencingToken", int)
 RequestId = NewType("RequestId", str)  # one per intention, kept over retries and crashes
 
 NAME_LENGTH_MAX = 63
+_DIGEST_LENGTH = 8
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -38,6 +40,21 @@ def checked_name(value: str, field: str) -> str:
             remedy="use 1-63 of a-z, 0-9 and '-', starting with a letter and not ending with '-'",
         )
     return value
+
+
+def rating_copy(group: GroupName) -> GroupName:
+    """The group that stands beside `group` while it is rated; a long name keeps its head and gets a digest.
+
+    The word comes first: what the machines of `delays` may do is limited to names that begin with `delays-r`.
+
+    >>> rating_copy(GroupName("delays"))
+    'rating-delays'
+    """
+    name = f"rating-{group}"
+    if len(name) <= NAME_LENGTH_MAX:
+        return GroupName(name)
+    digest = sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]
+    return GroupName(f"{name[: NAME_LENGTH_MAX - _DIGEST_LENGTH - 1]}-{digest}")
 
 
 def fleet_id(group: GroupName, revision: RevisionNumber) -> FleetId:

@@ -39,6 +39,10 @@ class FolderOfCode:
         self.kept[sha256] = content
         return f"s3://bundles/code/{sha256}.tar.gz"
 
+    async def put_sample(self, sha256: str, content: bytes) -> str:
+        self.kept[sha256] = content
+        return f"s3://bundles/samples/{sha256}.ndjson"
+
 
 @dataclass
 class Admin:

@@ -51,6 +51,9 @@ class FolderBundles:
         path = self.folder / key
         return self._bundle(path) if path.exists() else None
 
+    async def read(self, url: str, bytes_max: int) -> bytes:
+        raise NotImplementedError
+
     async def put_text(self, folder: str, text: str) -> Bundle:
         raise NotImplementedError
 

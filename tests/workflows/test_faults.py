@@ -13,6 +13,7 @@ import pytest
 from shared.contracts.deployment import DeployInput
 from shared.contracts.objects import Autoscaling, Pipeline, Ramp, Rolling, ServerGroup
 from shared.contracts.provisioning import OperationResult, ProvisionGroupInput, ProvisionPipelineInput, RampInput
+from shared.contracts.rating import RateInput
 from shared.contracts.scaling import ScaleInput
 from tests.workflows.conftest import Theatre
 from tests.workflows.world import Fault, World, code
@@ -68,7 +69,20 @@ async def scaling(**more: Any) -> tuple[World, str, Any]:
     return world, "ScaleGroup", given
 
 
-WORKFLOWS = {"deploy": deploying, "create": creating, "pipeline": piping, "ramp": ramping, "scale": scaling}
+async def rating(**more: Any) -> tuple[World, str, Any]:
+    world = World(**more)
+    await world.given_group(GROUP, NODES)
+    return world, "RateGroup", RateInput(group="delays", request_id="r")
+
+
+WORKFLOWS = {
+    "deploy": deploying,
+    "create": creating,
+    "pipeline": piping,
+    "ramp": ramping,
+    "scale": scaling,
+    "rate": rating,
+}
 
 
 def is_whole(world: World, kind: str) -> list[str]:
@@ -79,6 +93,8 @@ def is_whole(world: World, kind: str) -> list[str]:
         wrong.append(f"traffic on {with_traffic}")
     if kind == "create" and world.fleets and not with_traffic:
         wrong.append(f"fleets are left that serve nobody: {world.fleets}")
+    if kind == "rate" and (world.copy or world.serving != {"delays-r1": 100}):
+        wrong.append(f"a copy is left, or the live group was touched: {world.copy}, {world.serving}")
     return wrong
 
 

@@ -23,7 +23,7 @@ from services.deployer.domain.revision import RevisionRecord
 from services.deployer.operations.contract import revision_of, revision_to
 from services.deployer.operations.deployments import Deployments
 from services.deployer.operations.judging import Judging
-from shared.contracts import admission, dead_letters, deployment, provisioning, scaling
+from shared.contracts import admission, dead_letters, deployment, provisioning, rating, scaling
 from shared.contracts.activities import (
     ACTIVITIES,
     NamedEnvironment,
@@ -39,6 +39,7 @@ from shared.domain.names import FleetId, GroupName
 from shared.system import SystemClock, SystemIds
 
 Handler = Callable[[Any], Awaitable[BaseModel]]
+KNEE = 300.0  # messages/s of a node that is rated
 ENVIRONMENT = provisioning.Artifact(url="s3://bundles/env-1", sha256="env-1")
 
 
@@ -98,6 +99,8 @@ class World:
         self.outcomes: list[scaling.ScaleResult] = []
         self.need = 0
         self.redriven = 0
+        self.copy: provisioning.MembersState | None = None  # stands beside the group
+        self.ratings: dict[str, rating.RatingModel] = {}
         self.problems: list[str] = []
         self.store = MemoryStore()
         clock = SystemClock()
@@ -247,6 +250,9 @@ class World:
 
     async def provisioner_remove_group(self, given: provisioning.GroupStackInput) -> provisioning.StackResult:
         self._lease("remove_group", given.lease)
+        if given.group.startswith("rating-"):
+            self.copy = None
+            return self._stack(given.group)
         self.need = 0
         self.fleets.clear()
         return self._stack(given.group)
@@ -266,6 +272,8 @@ class World:
         return self._stack(given.group)
 
     async def provisioner_wait_members(self, given: provisioning.WaitMembersInput) -> provisioning.MembersState:
+        if self.copy is not None and given.fleet == self.copy.fleet:
+            return self.copy.model_copy(update={"satisfied": self.nodes_come, "in_service": int(self.nodes_come)})
         fleet = self.fleets[given.fleet]
         if self.nodes_come:
             fleet.in_service = fleet.desired
@@ -323,8 +331,36 @@ class World:
         self.findings = [f for f in self.findings if f.id not in given.finding_ids]
         return self._stack(given.group, updated=1)
 
+    async def provisioner_add_copy(self, given: rating.AddCopyInput) -> rating.CopyModel:
+        self._lease("add_copy", given.lease)
+        copied = f"rating-{given.group}"
+        self.copy = provisioning.MembersState(fleet=f"{copied}-r1", desired=1, in_service=0, pending=1, satisfied=False)
+        return rating.CopyModel(
+            copy_group=copied,
+            fleet=self.copy.fleet,
+            revision=1,
+            node_type="m6a.large",
+            promise=rating.RatingPromise(latency_p95_s=1.0, errors_max=0.001),
+            call=rating.RatingCall(batch=50, step_s=given.loading.step_s, first=given.loading.first),
+            sample=code("sample"),
+        )
+
+    async def provisioner_drive_step(self, given: rating.DriveInput) -> rating.DriveAnswer:
+        """A node that sustains 300: each step doubles, the fourth says so."""
+        if self.copy is None:
+            self.problems.append("load was driven without a copy")
+        wanted = given.copied.call.first * 2 ** len(given.steps)
+        if wanted > 2 * KNEE:
+            return rating.DriveAnswer(found=rating.RatingFound(rate=KNEE, low=KNEE - 20, high=KNEE + 20))
+        held = wanted <= KNEE
+        step = rating.RatingStep(
+            wanted=wanted, offered=wanted, answered=min(wanted, KNEE), latency_p95_s=0.1, errors=0.0, held=held
+        )
+        return rating.DriveAnswer(step=step)
+
     async def provisioner_sweep(self, _: Nothing) -> SweepReport:
-        return SweepReport(notes=("nothing to sweep",))
+        copies = (self.copy.fleet.removeprefix("rating-").removesuffix("-r1"),) if self.copy else ()
+        return SweepReport(notes=("nothing to sweep",), copies=copies)
 
     # ------------------------------------------------------------------------------------------------------- deployer
 
@@ -401,6 +437,10 @@ class World:
         if self.outcomes[-1:] != [given]:
             self.outcomes.append(given)
         return Nothing()
+
+    async def autoscaler_record_rating(self, given: rating.RatingModel) -> rating.RatingModel:
+        self.ratings.setdefault(given.id, given)
+        return self.ratings[given.id]
 
     async def autoscaler_sweep(self, _: Nothing) -> SweepReport:
         return SweepReport()

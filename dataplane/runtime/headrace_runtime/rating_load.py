@@ -54,18 +54,22 @@ def rate_code(
 ) -> Rating:
     """The rating of the code on this machine; `tell` hears of each step. LoadError when it cannot be served."""
     with _served(code, load.workers) as stub:
-        size = min(REQUESTS_MAX, max(1, len(events) // load.batch + 1))
-        taken = cycle(events)
-        requests = [
-            pb.TransformBatchRequest(function=load.function, events=list(islice(taken, load.batch)))
-            for _ in range(size)
-        ]
+        requests = requests_of(events, load)
         stub.TransformBatch(requests[0], timeout=READY_S_MAX)  # the first call pays for what users' code puts off
         steps: list[Step] = []
         while not isinstance(next_ := decide(steps, promise, load.first), Rating):
-            steps.append(_step(stub, requests, next_.rate, promise, load))
+            steps.append(drive_step(stub, requests, next_.rate, promise, load))
             tell(steps[-1])
         return next_
+
+
+def requests_of(events: Sequence[bytes], load: Load) -> list[Any]:
+    """Calls to send in turn; a sample that is shorter than a call is used again."""
+    size = min(REQUESTS_MAX, max(1, len(events) // load.batch + 1))
+    taken = cycle(events)
+    return [
+        pb.TransformBatchRequest(function=load.function, events=list(islice(taken, load.batch))) for _ in range(size)
+    ]
 
 
 @contextmanager
@@ -103,7 +107,7 @@ def _await_ready(stub: Any, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(READY_POLL_S)
 
 
-def _step(stub: Any, requests: Sequence[Any], rate: float, promise: Promise, load: Load) -> Step:
+def drive_step(stub: Any, requests: Sequence[Any], rate: float, promise: Promise, load: Load) -> Step:
     """One rate for a while; the first part warms up."""
     seen = _Seen()
     calls_a_second = rate / load.batch

@@ -6,6 +6,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.aws.clients import aws_client, aws_error
 from shared.contracts.apply import CODE_KEY
+from shared.contracts.rating import SAMPLE_KEY
 from shared.domain.errors import NotFound
 
 
@@ -18,18 +19,22 @@ class S3CodeStore:
 
     async def put(self, sha256: str, content: bytes) -> str:
         """Publish; gives `s3://bucket/key`."""
-        return await asyncio.to_thread(self._put, sha256, content)
+        return await asyncio.to_thread(self._put, CODE_KEY.format(sha256=sha256), content, "application/gzip")
 
-    def _put(self, sha256: str, content: bytes) -> str:
-        s3, key = aws_client("s3"), CODE_KEY.format(sha256=sha256)
+    async def put_sample(self, sha256: str, content: bytes) -> str:
+        """Keep; gives `s3://bucket/key`."""
+        return await asyncio.to_thread(self._put, SAMPLE_KEY.format(sha256=sha256), content, "application/x-ndjson")
+
+    def _put(self, key: str, content: bytes, kind: str) -> str:
+        s3 = aws_client("s3")
         what = f"s3://{self._bucket}/{key}"
         try:
-            s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/gzip")
+            s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=kind)
         except ClientError as e:
             if e.response.get("Error", {}).get("Code") != "NoSuchBucket":
                 raise aws_error(e, what) from e
             self._make_bucket()
-            return self._put(sha256, content)
+            return self._put(key, content, kind)
         except BotoCoreError as e:
             raise aws_error(e, what) from e
         return what

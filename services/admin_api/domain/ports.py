@@ -288,6 +288,10 @@ class CodeStore(Protocol):
         """Publish once under its own digest; gives the URL."""
         ...
 
+    async def put_sample(self, sha256: str, content: bytes) -> str:
+        """Keep events that a rating sends, under their own digest; gives the URL."""
+        ...
+
 
 class Credentials(Protocol):
     """New secrets."""

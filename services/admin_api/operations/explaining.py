@@ -10,6 +10,7 @@ from services.admin_api.operations.views import Explanation, Timeline, TimelineE
 from shared.contracts.admission import TTL_S_MIN, ActivityModel, BeginAnswer, BeginInput, VerdictModel
 from shared.contracts.deployment import DeploymentModel
 from shared.contracts.provisioning import DriftFinding
+from shared.contracts.rating import RatingModel
 from shared.contracts.scaling import DecisionModel
 from shared.domain.activity import ActivityKind
 from shared.domain.errors import InvalidInput
@@ -17,6 +18,7 @@ from shared.domain.scope import Scope, ScopeKind
 
 DECISIONS_READ = 100  # most of them hold, and are not shown
 DEPLOYMENTS_SHOWN = 5
+RATINGS_SHOWN = 2
 LATELY_SHOWN = 20
 ENTRIES_MAX = 500
 RECORDED_KINDS = ("verdict", "operation", "environment", "server-group", "pipeline")
@@ -51,7 +53,7 @@ class Explaining:
         kind = kind_of_wish(do) if do else None
         asked, peers = Asked(), self._context.peers
         group = wanted.name if wanted.kind is ScopeKind.GROUP else ""
-        (verdicts, activities, alarms, answer), (lately, drift, decisions, deployments) = await asyncio.gather(
+        (verdicts, activities, alarms, answer), (lately, drift, decisions, deployments, ratings) = await asyncio.gather(
             asyncio.gather(
                 asked.of("observer", peers.observer.verdicts()),
                 asked.of("observer", peers.observer.activities()),
@@ -63,6 +65,7 @@ class Explaining:
                 self._drift(asked, group),
                 self._decisions(asked, group, DECISIONS_READ),
                 self._deployments(asked, group, DEPLOYMENTS_SHOWN),
+                self._ratings(asked, group),
             ),
         )
         outcome = "" if kind is None else answer.outcome if answer else "unknown"
@@ -78,10 +81,17 @@ class Explaining:
             lately=tuple(a for a in lately or () if a.state == "ended"),
             decisions=telling(decisions),
             deployments=tuple(deployments),
+            ratings=tuple(ratings),
             drift=tuple(drift),
             alarms=tuple(alarms or ()),
             unanswered=tuple(asked.unanswered),
         )
+
+    async def _ratings(self, asked: Asked, group: str) -> list[RatingModel]:
+        """A group's newest; nothing for other scopes."""
+        if not group:
+            return []
+        return await asked.of("autoscaler", self._context.peers.autoscaler.ratings(group, RATINGS_SHOWN)) or []
 
     async def _drift(self, asked: Asked, group: str) -> list[DriftFinding]:
         """A group's findings, repaired ones too; nothing for other scopes."""

@@ -12,6 +12,7 @@ from shared.contracts.deployment import DeploymentModel
 from shared.contracts.node import Routes
 from shared.contracts.objects import ServerGroup
 from shared.contracts.provisioning import DriftFinding, EnvironmentModel, GroupModel, PipelineModel
+from shared.contracts.rating import RatingModel
 from shared.contracts.scaling import DecisionModel
 from shared.domain.errors import HeadraceError, NotFound
 
@@ -61,10 +62,11 @@ class Provisioner(Protocol):
 
 
 class Autoscaler(Protocol):
-    """Decisions."""
+    """Decisions and ratings."""
 
     async def explain(self, group: str) -> tuple[DecisionModel, float | None, dict[str, int]]: ...  # noqa: D102
     async def decisions(self, group: str, limit: int = 50) -> list[DecisionModel]: ...  # noqa: D102
+    async def ratings(self, group: str, limit: int = 20) -> list[RatingModel]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

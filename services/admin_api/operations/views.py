@@ -9,6 +9,7 @@ from shared.contracts.base import Contract, ReasonModel
 from shared.contracts.deployment import DeploymentModel
 from shared.contracts.node import Routes
 from shared.contracts.provisioning import DriftFinding, FleetModel
+from shared.contracts.rating import RatingModel
 from shared.contracts.scaling import DecisionModel
 
 ReasonView = ReasonModel
@@ -174,6 +175,7 @@ class Explanation(Contract):
     drift: tuple[DriftFinding, ...] = ()
     decisions: tuple[DecisionModel, ...] = ()
     deployments: tuple[DeploymentModel, ...] = ()
+    ratings: tuple[RatingModel, ...] = ()  # of a group, newest first
     alarms: tuple[AlarmModel, ...] = ()
     unanswered: tuple[ReasonView, ...] = ()
 
@@ -272,6 +274,7 @@ class ScalingView(Contract):
     group: str
     decision: DecisionModel
     node_rate: float | None = None  # messages/s one node was measured to sustain
+    rated: RatingModel | None = None  # what sizing starts from until a node has been seen saturated
     floors: dict[str, int] = Field(default_factory=dict)
     decisions: tuple[DecisionModel, ...] = ()
 

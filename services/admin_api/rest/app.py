@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 
 from services.admin_api.api import AdminApi
-from services.admin_api.rest import dead_letters, looks, objects, people, stream, work
+from services.admin_api.rest import dead_letters, looks, objects, people, ratings, stream, work
 from services.admin_api.rest.changes import Changes
 from services.admin_api.rest.edge import Edge
 from services.admin_api.rest.problems import add_problem_handlers
@@ -29,7 +29,8 @@ def make_app(api: AdminApi | None = None, changes: Changes | None = None) -> Fas
     )
     app.state.admin = api
     app.state.changes = changes or Changes()
-    for router in (work.router, objects.router, dead_letters.router, looks.router, people.router, stream.router):
+    routers = (work, ratings, objects, dead_letters, looks, people, stream)
+    for router in (module.router for module in routers):
         app.include_router(router)
     app.add_api_route("/healthz", healthz, methods=["GET"], tags=["health"], include_in_schema=False)
     add_problem_handlers(app)

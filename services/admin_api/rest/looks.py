@@ -95,7 +95,15 @@ async def get_scaling(
     api.context.require(caller, Verb.READ)
     decision, rate, floors = await api.context.peers.autoscaler.explain(group)
     decisions = await api.context.peers.autoscaler.decisions(group, page_size)
-    return ScalingView(group=group, decision=decision, node_rate=rate, floors=floors, decisions=tuple(decisions))
+    ratings = await api.context.peers.autoscaler.ratings(group, 1)
+    return ScalingView(
+        group=group,
+        decision=decision,
+        node_rate=rate,
+        rated=ratings[0] if ratings else None,
+        floors=floors,
+        decisions=tuple(decisions),
+    )
 
 
 @router.get("/explain")

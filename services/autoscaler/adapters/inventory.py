@@ -53,6 +53,7 @@ def snapshot_of(model: GroupModel, states: Sequence[AsgState]) -> GroupSnapshot:
         partitions=model.partitions if stream else 0,
         cores=cores_of(model.spec.node_type),
         changing=model.phase in CHANGING,
+        node_type=model.spec.node_type,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from services.autoscaler.domain.decision import OUT, Decision
 from services.autoscaler.domain.group import LastOutcome, Reservation
+from services.autoscaler.domain.ratings import KEPT_MAX, Rating
 from services.autoscaler.domain.records import GroupRecord, Held, Intent, Kept, Lane, OpenIntent, Outcome, Swept
 from shared.domain.names import ActivityId, FencingToken, GroupName
 
@@ -31,6 +32,7 @@ class MemoryStore:
         self._fences: dict[tuple[str, Lane], int] = {}
         self._intents: dict[int, tuple[Intent, str | None]] = {}
         self._numbers = itertools.count(1)
+        self._ratings: dict[str, Rating] = {}
 
     async def lead(self, holder: str, ttl_s: float) -> bool:
         """See `ports.Store`."""
@@ -124,6 +126,24 @@ class MemoryStore:
         limit = self._now_s() - older_than_s
         return tuple(OpenIntent(n, i) for n, (i, result) in self._intents.items() if result is None and i.at_s <= limit)
 
+    async def add_rating(self, rating: Rating) -> None:
+        """See `ports.Store`."""
+        self._ratings.setdefault(rating.id, rating)
+        for old in (await self.ratings(rating.group, len(self._ratings)))[KEPT_MAX:]:
+            del self._ratings[old.id]
+
+    async def ratings(self, group: GroupName, limit: int) -> tuple[Rating, ...]:
+        """See `ports.Store`."""
+        found = [r for r in self._ratings.values() if r.group == group]
+        return tuple(sorted(found, key=_newest_first)[:limit])
+
+    async def newest_ratings(self) -> tuple[Rating, ...]:
+        """See `ports.Store`."""
+        found: dict[tuple[str, str], Rating] = {}
+        for rating in sorted(self._ratings.values(), key=_newest_first):
+            found.setdefault((rating.group, rating.node_type), rating)
+        return tuple(found[key] for key in sorted(found))
+
     async def sweep(self, retention_s: float) -> Swept:
         """See `ports.Store`."""
         now_s = self._now_s()
@@ -138,3 +158,7 @@ class MemoryStore:
             del self._intents[number]
         ended = tuple(sorted(lapsed.values(), key=lambda r: (r.group, r.fleet, r.activity)))
         return Swept(ended, len(old_rows), len(old_intents))
+
+
+def _newest_first(rating: Rating) -> tuple[float, str]:
+    return -rating.rated_at_s, rating.id

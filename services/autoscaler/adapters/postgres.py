@@ -9,10 +9,12 @@ from sqlalchemy import Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.autoscaler.adapters import postgres_ratings
 from services.autoscaler.adapters.tables import decisions, fences, group_states, intents, leader, reservations
 from services.autoscaler.domain.decision import OUT, Decision
 from services.autoscaler.domain.group import LastOutcome, Reservation
 from services.autoscaler.domain.memory import GroupMemory
+from services.autoscaler.domain.ratings import Rating
 from services.autoscaler.domain.records import GroupRecord, Held, Intent, Kept, Lane, OpenIntent, Outcome, Swept
 from shared.database import Database
 from shared.domain.names import ActivityId, FencingToken, FleetId, GroupName
@@ -200,6 +202,21 @@ class PostgresStore:
         query = select(intents).where(intents.c.result.is_(None), old).order_by(intents.c.number).limit(SWEEP_ROWS_MAX)
         async with self._database.transaction() as c:
             return tuple(OpenIntent(r.number, _intent(r)) for r in await c.execute(query))
+
+    async def add_rating(self, rating: Rating) -> None:
+        """See `ports.Store`."""
+        async with self._database.transaction() as c:
+            await postgres_ratings.add(c, rating)
+
+    async def ratings(self, group: GroupName, limit: int) -> tuple[Rating, ...]:
+        """See `ports.Store`."""
+        async with self._database.transaction() as c:
+            return await postgres_ratings.newest_of(c, group, limit)
+
+    async def newest_ratings(self) -> tuple[Rating, ...]:
+        """See `ports.Store`."""
+        async with self._database.transaction() as c:
+            return await postgres_ratings.newest(c)
 
     async def sweep(self, retention_s: float) -> Swept:
         """See `ports.Store`."""

@@ -79,3 +79,19 @@ intents = Table(
     Column("settled_at", DateTime(timezone=True)),
     Index("ix_intents_at_s", "at_s"),
 )
+
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("group_name", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("node_type", Text, nullable=False),
+    Column("rated_at_s", Float, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("low", Float, nullable=False),
+    Column("high", Float, nullable=False),
+    Column("bound", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("ix_ratings_group_name_rated_at_s", "group_name", "rated_at_s"),
+)

@@ -2,7 +2,8 @@
 
 While a group has a backlog its nodes never wait for work, so what they finish *is* their capacity (the "true
 processing rate" of DS2, OSDI'18). Below saturation the throughput per node is only a lower bound. Until a node has been
-seen saturated the declared rate counts, then what the share of busy time suggests. A service whose CPU stays at 45 %
+seen saturated its rating counts (measured too, on a copy under load), then the declared rate, then what the share of
+busy time suggests. A service whose CPU stays at 45 %
 behind a lock is thus sized as well as one that is bound by CPU.
 """
 
@@ -85,9 +86,11 @@ def _bounded(before: float | None, measured: float, limits: Limits) -> float:
 
 
 def node_rate(memory: GroupMemory, snapshot: GroupSnapshot) -> tuple[float | None, str]:
-    """Messages/s one node can do and where that comes from: measured, declared, busy or unknown."""
+    """Messages/s one node can do and where that comes from: measured, rated, declared, busy or unknown."""
     if memory.node_rate is not None:
         return max(memory.node_rate, RATE_MIN), "measured"
+    if snapshot.rated is not None and snapshot.rated > RATE_MIN:
+        return snapshot.rated, "rated"
     if snapshot.policy.node_rate is not None:
         return snapshot.policy.node_rate, "declared"
     busy, done = snapshot.signals.busy, snapshot.signals.throughput

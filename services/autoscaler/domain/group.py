@@ -76,6 +76,8 @@ class GroupSnapshot:
     total_recorded: int | None = None  # the group's size as last decided
     last_outcome: LastOutcome | None = None
     changing: bool = False  # the Provisioner is at work on it
+    node_type: str = ""
+    rated: float | None = None  # messages/s of one node of this type, found on a copy under load
 
     @property
     def scope(self) -> str:

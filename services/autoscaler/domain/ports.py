@@ -5,6 +5,7 @@ from typing import Protocol
 
 from services.autoscaler.domain.decision import Decision
 from services.autoscaler.domain.group import GroupSnapshot, Reservation
+from services.autoscaler.domain.ratings import Rating
 from services.autoscaler.domain.records import GroupRecord, Held, Intent, Kept, Lane, OpenIntent, Outcome, Swept
 from services.autoscaler.domain.signals import Signals
 from shared.domain.health import VerdictState
@@ -130,6 +131,18 @@ class Store(Protocol):
 
     async def unsettled(self, older_than_s: float) -> tuple[OpenIntent, ...]:
         """Intents without a result."""
+        ...
+
+    async def add_rating(self, rating: Rating) -> None:
+        """Keep it; one of the same id changes nothing. Beyond `KEPT_MAX` of a group the oldest go."""
+        ...
+
+    async def ratings(self, group: GroupName, limit: int) -> tuple[Rating, ...]:
+        """Newest first."""
+        ...
+
+    async def newest_ratings(self) -> tuple[Rating, ...]:
+        """The newest of each group and type of node, by group and type."""
         ...
 
     async def sweep(self, retention_s: float) -> Swept:

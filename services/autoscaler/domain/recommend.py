@@ -91,7 +91,7 @@ def _not_measured(snapshot: GroupSnapshot) -> Reason:
     return Reason(
         code="CapacityNotMeasured",
         scope=snapshot.scope,
-        text="no node has been seen saturated yet and the group declares no node_rate: the rate cannot size it",
+        text="no node has been seen saturated or was rated, and the group declares no node_rate: the rate cannot size it",
         remedy=(Remedy("declare scaling.node_rate, or let the group run with a backlog once"),),
     )
 

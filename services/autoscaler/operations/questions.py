@@ -8,6 +8,7 @@ from services.autoscaler.domain.decision import Decision
 from services.autoscaler.domain.memory import GroupMemory
 from services.autoscaler.domain.policy import Limits
 from services.autoscaler.domain.ports import Inventory, Store
+from services.autoscaler.domain.ratings import priors
 from services.autoscaler.domain.records import GroupRecord
 from services.autoscaler.domain.signals import Quality, Sample, Signals
 from services.autoscaler.domain.split import floors_of
@@ -73,6 +74,7 @@ class Questions:
         def known(value: float) -> Sample:
             return Sample(value, now_s, Quality.OK)
 
+        rated = priors(await self._store.newest_ratings()).get((group, found.node_type))
         cores = (cpu_percent or 0.0) / PERCENT * found.cores * found.ready
         throughput = min(arrival_rate, (record.memory.node_rate or arrival_rate) * found.consuming)
         snapshot = replace(
@@ -80,6 +82,7 @@ class Questions:
             verdict=VerdictState.HEALTHY,
             reservations=await self._store.reservations(group),
             total_recorded=record.latest.wanted if record.latest else None,
+            rated=rated,
             signals=Signals(
                 arrival=known(arrival_rate),
                 throughput=known(throughput),

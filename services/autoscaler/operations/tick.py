@@ -15,6 +15,7 @@ from services.autoscaler.domain.decision import HOLD, Decision
 from services.autoscaler.domain.group import GroupSnapshot, Reservation
 from services.autoscaler.domain.policy import Limits
 from services.autoscaler.domain.ports import Health, Inventory, Meter, Scalings, SignalSource, Store
+from services.autoscaler.domain.ratings import priors
 from services.autoscaler.domain.records import GroupRecord, Kept
 from services.autoscaler.domain.signals import Signals
 from shared.domain.clock import Clock, Ids
@@ -36,6 +37,7 @@ class Facts:
     verdicts: Mapping[GroupName, VerdictState]
     records: Mapping[GroupName, GroupRecord]
     reservations: tuple[Reservation, ...]
+    rated: Mapping[tuple[GroupName, str], float]  # by group and type of node
 
 
 class ScalingTick:
@@ -78,6 +80,7 @@ class ScalingTick:
             verdicts=await self._health.verdicts(),
             records=await self._store.load(),
             reservations=await self._store.reservations(),
+            rated=priors(await self._store.newest_ratings()),
         )
 
     async def _renew(self) -> None:
@@ -135,4 +138,5 @@ def completed(group: GroupSnapshot, facts: Facts, record: GroupRecord) -> GroupS
         reservations=tuple(r for r in facts.reservations if r.group == group.group),
         total_recorded=record.latest.wanted if record.latest else None,
         last_outcome=record.last_outcome,
+        rated=facts.rated.get((group.group, group.node_type)),
     )

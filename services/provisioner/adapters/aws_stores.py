@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from services.provisioner.domain.group import Bundle
 from services.provisioner.domain.group_stack import Site
 from shared.aws.clients import aws_client, aws_error
-from shared.domain.errors import NotFound, Unavailable
+from shared.domain.errors import InvalidInput, NotFound, Unavailable
 
 TOKEN_BYTES = 32
 READ_BYTES = 1024 * 1024
@@ -86,6 +86,24 @@ class S3Bundles:
             return Bundle(self._url(key), digest, found["ContentLength"]) if digest else None
 
         return await _call(f"s3 object {key}", head)
+
+    async def read(self, url: str, bytes_max: int) -> bytes:
+        """The whole object."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+
+        def get() -> bytes:
+            try:
+                found = aws_client("s3").get_object(Bucket=bucket, Key=key)
+            except ClientError as e:
+                if e.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NoSuchBucket", "NotFound"):
+                    raise NotFound(f"{url}: there is no such object", remedy="publish it again") from e
+                raise
+            if found["ContentLength"] > bytes_max:
+                raise InvalidInput(f"{url}: {found['ContentLength']} bytes are above {bytes_max}", remedy="send less")
+            content: bytes = found["Body"].read()
+            return content
+
+        return await _call(url, get)
 
     async def put_text(self, folder: str, text: str) -> Bundle:
         """Under its own sha256."""

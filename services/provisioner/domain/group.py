@@ -23,6 +23,7 @@ class GroupIntent:
     owner: str
     generation: int
     document: str  # JSON of the object
+    copy_of: str = ""  # the group that it is a copy of, while that one is rated
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,11 @@ class Group:
     def name(self) -> GroupName:
         """The group's name."""
         return self.intent.name
+
+    @property
+    def scope(self) -> str:
+        """What an activity must hold to write to it: a copy is its original's."""
+        return f"group/{self.intent.copy_of or self.name}"
 
     @property
     def standing(self) -> tuple[Fleet, ...]:

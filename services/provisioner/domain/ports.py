@@ -11,6 +11,7 @@ from services.provisioner.domain.drift import Finding
 from services.provisioner.domain.environment import EnvironmentIntent, EnvironmentState
 from services.provisioner.domain.group import Bundle, Fleet, FleetState, Group, GroupIntent, Inventory, StageSeat
 from services.provisioner.domain.group_stack import Site
+from services.provisioner.domain.load import LoadFound, LoadOrder, LoadStep
 from services.provisioner.domain.pipeline import PipelineIntent, PipelineState, TopicPlan
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import ProcessMark, StackBusy, StackDifference, StackOutcome, StackRun
@@ -291,6 +292,10 @@ class Bundles(Protocol):
         """An object by its key."""
         ...
 
+    async def read(self, url: str, bytes_max: int) -> bytes:
+        """A whole object; NotFound, or InvalidInput when it is larger."""
+        ...
+
     async def put_text(self, folder: str, text: str) -> Bundle:
         """Keep a text under its own sha256."""
         ...
@@ -341,6 +346,17 @@ class DeadLetterTopics(Protocol):
 
     def redrive(self, dead: str, back: str) -> AbstractAsyncContextManager[Redrive]:
         """Begin one from topic `dead` to topic `back`; an earlier one that still runs cannot send any more."""
+        ...
+
+
+class LoadDriver(Protocol):
+    """Load on one node, straight to it, beside all routes."""
+
+    async def drive(self, order: LoadOrder) -> LoadStep | LoadFound:
+        """Drive the step that comes next, or say what the steps have found.
+
+        InvalidInput when users' code takes no event of the sample; Unavailable when the node does not answer.
+        """
         ...
 
 

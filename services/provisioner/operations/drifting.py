@@ -101,7 +101,8 @@ class Drifting:
         return result
 
     async def _at_rest(self) -> dict[GroupName, Fields]:
-        busy = {r.group for r in await self._runs.running()}
+        """Without copies: they go within minutes, and what is written to them needs a lease of their original."""
+        busy = {r.group for r in await self._runs.running()} | await self._groups.copies()
         return {g: fields for g, fields in (await self._runs.declared()).items() if g not in busy}
 
     async def _look_by_describing(self, group: GroupName) -> tuple[Finding, ...]:

@@ -48,7 +48,7 @@ from shared.contracts.provisioning import (
     WaitMembersInput,
 )
 from shared.domain.clock import Clock
-from shared.domain.errors import HeadraceError, InvalidInput, NotFound
+from shared.domain.errors import Conflict, HeadraceError, InvalidInput, NotFound
 from shared.domain.names import FleetId, GroupName, RevisionNumber
 
 MEMBERS_POLL_S = 0.5
@@ -116,12 +116,17 @@ class Groups:
         return await self._model(await self._known(name))
 
     async def all(self) -> tuple[GroupModel, ...]:
-        """Every group."""
+        """Every declared group: nobody judges, scales or routes to the copy of one."""
         pipelines = {p.intent.name: p for p in await self._stores.pipelines.all()}
         return tuple(
             group_model(g, self._routing.inventory, pipelines.get(g.seat.pipeline) if g.seat else None)
             for g in await self._stores.groups.all()
+            if not g.intent.copy_of
         )
+
+    async def copies(self) -> frozenset[GroupName]:
+        """Names of the copies that stand beside groups while those are rated."""
+        return frozenset(g.name for g in await self._stores.groups.all() if g.intent.copy_of)
 
     async def plan(self, spec: ServerGroup) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Changes and warnings, one line each, without doing anything."""
@@ -172,6 +177,12 @@ class Groups:
                 field="kind",
                 remedy="destroy it and make it anew, or declare a group of another name",
             )
+        if known and known.intent.copy_of:
+            raise Conflict(
+                f"group {intent.name}: the name is taken by the copy on which group {known.intent.copy_of} is rated",
+                field="name",
+                remedy="wait until the rating has ended, or choose another name",
+            )
         await self._cloud.topics.ensure(pushed_topics_of(request.spec))
         group = await self._stores.groups.register(intent)
         await self._routing.publish([group.name])
@@ -185,7 +196,7 @@ class Groups:
     async def add_fleet(self, request: AddFleetInput) -> StackResult:
         """One more fleet, at `desired_initial` machines and without traffic unless it is given a weight."""
         group = await self._known(request.group)
-        await self._guard.admit(request.lease, f"group/{group.name}")
+        await self._guard.admit(request.lease, group.scope)
         revision = request.revision
         if revision.group != group.name:
             raise InvalidInput(f"fleet {revision.fleet}: revision of group {revision.group}, not of {group.name}")
@@ -212,7 +223,7 @@ class Groups:
         fleet = group.fleet(FleetId(request.fleet)) if group else None
         if group is None or fleet is None:
             return StackResult(group=request.group)
-        await self._guard.admit(request.lease, f"group/{group.name}")
+        await self._guard.admit(request.lease, group.scope)
         may_remove(group.name, fleet.id, {f.id: f.weight for f in group.standing})
         await self._stores.groups.mark_leaving(fleet.id)
         await self._routing.publish([group.name])
@@ -228,7 +239,7 @@ class Groups:
         group = await self._stores.groups.get(GroupName(request.group))
         if group is None:
             return StackResult(group=request.group)
-        await self._guard.admit(request.lease, f"group/{group.name}")
+        await self._guard.admit(request.lease, group.scope)
         refuse_while_used(group, await self._stores.pipelines.all())
         await self._stores.groups.set_phase(group.name, "DELETING", "")
         outcome = await self._run(group, "destroy", request.lease)

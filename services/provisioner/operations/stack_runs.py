@@ -52,7 +52,7 @@ class StackRunner:
         """`operation` is up or destroy. The plan is made when it is this run's turn, from what is true then."""
         async with self._turns.setdefault(group.name, asyncio.Lock()):
             plan = await make_plan()
-            await self._guard.admit(lease, f"group/{group.name}")
+            await self._guard.admit(lease, group.scope)
             await self._recover(plan)
             run = StackRun(
                 id=self._ids.new("run"),

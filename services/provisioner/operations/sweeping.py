@@ -47,7 +47,8 @@ class Sweeping:
             await self._stacks.close(run.id, "crashed", "its process is gone", self._clock.now())
             ended.append(f"run {run.id} of stack {run.stack}")
         inventory = await self._machines.inventory()
-        known = {asg_name(g.intent.workspace, f.id) for g in await self._groups.all() for f in g.fleets}
+        groups = await self._groups.all()
+        known = {asg_name(g.intent.workspace, f.id) for g in groups for f in g.fleets}
         notes += [
             f"autoscaling group {f.asg}: no group declares it; remove it by hand if nobody needs it"
             for f in inventory.fleets
@@ -59,4 +60,5 @@ class Sweeping:
         if gone:
             await self._nodes.forget(gone)
             ended += [f"machine {m}" for m in gone]
-        return SweepReport(ended=tuple(ended), notes=tuple(notes))
+        copies = tuple(g.intent.copy_of for g in groups if g.intent.copy_of)
+        return SweepReport(ended=tuple(ended), notes=tuple(notes), copies=copies)

@@ -86,3 +86,17 @@ class ListDecisionsResponse(_message.Message):
     DECISION_JSON_FIELD_NUMBER: _ClassVar[int]
     decision_json: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, decision_json: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListRatingsRequest(_message.Message):
+    __slots__ = ("group", "page_size")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    page_size: int
+    def __init__(self, group: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class ListRatingsResponse(_message.Message):
+    __slots__ = ("rating_json",)
+    RATING_JSON_FIELD_NUMBER: _ClassVar[int]
+    rating_json: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rating_json: _Optional[_Iterable[str]] = ...) -> None: ...

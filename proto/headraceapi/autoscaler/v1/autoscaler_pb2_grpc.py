@@ -60,6 +60,11 @@ class AutoscalerServiceStub:
                 request_serializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsRequest.SerializeToString,
                 response_deserializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsResponse.FromString,
                 _registered_method=True)
+        self.ListRatings = channel.unary_unary(
+                '/headraceapi.autoscaler.v1.AutoscalerService/ListRatings',
+                request_serializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListRatingsRequest.SerializeToString,
+                response_deserializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListRatingsResponse.FromString,
+                _registered_method=True)
 
 
 class AutoscalerServiceServicer:
@@ -101,6 +106,13 @@ class AutoscalerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRatings(self, request, context):
+        """What one node of a group was found to sustain, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AutoscalerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +140,11 @@ def add_AutoscalerServiceServicer_to_server(servicer, server):
                     servicer.ListDecisions,
                     request_deserializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsRequest.FromString,
                     response_serializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsResponse.SerializeToString,
+            ),
+            'ListRatings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRatings,
+                    request_deserializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListRatingsRequest.FromString,
+                    response_serializer=headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListRatingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +283,33 @@ class AutoscalerService:
             '/headraceapi.autoscaler.v1.AutoscalerService/ListDecisions',
             headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsRequest.SerializeToString,
             headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRatings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headraceapi.autoscaler.v1.AutoscalerService/ListRatings',
+            headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListRatingsRequest.SerializeToString,
+            headraceapi_dot_autoscaler_dot_v1_dot_autoscaler__pb2.ListRatingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

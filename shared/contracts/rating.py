@@ -1,0 +1,150 @@
+"""Traffic rating: how many messages per second one node of a group sustains within its SLO, found on a copy under load.
+
+Rates are messages per second, times seconds, shares between 0 and 1.
+"""
+
+from pydantic import Field
+
+from shared.contracts.admission import LeaseModel
+from shared.contracts.base import Contract, Declared
+from shared.contracts.provisioning import Artifact
+
+SAMPLE_KEY = "samples/{sha256}.ndjson"
+SAMPLE_BYTES_MAX = 512 * 1024
+SAMPLE_EVENTS_MAX = 10_000
+SAMPLE_IN_BUNDLE = "sample.ndjson"  # in the root of a code bundle
+STEP_S_MIN, STEP_S_MAX = 1.0, 120.0
+RATE_FIRST_MAX = 1e6
+BATCH_MAX = 5000
+WAIT_S_MAX = 24 * 3600.0
+LISTED_MAX = 100
+
+
+class Loading(Declared):
+    """How load is driven: seconds of a step, messages/s of the first, messages of a call (None: as the stage calls)."""
+
+    step_s: float = Field(default=10.0, ge=STEP_S_MIN, le=STEP_S_MAX)
+    first: float = Field(default=100.0, gt=0, le=RATE_FIRST_MAX)
+    batch: int | None = Field(default=None, ge=1, le=BATCH_MAX)
+
+
+class RateRequest(Declared):
+    """What a person asks for; `sample` is NDJSON: one event a line, as the users' function takes it."""
+
+    sample: str | None = Field(default=None, min_length=1, max_length=SAMPLE_BYTES_MAX)
+    loading: Loading = Loading()
+    wait_s_max: float = Field(default=0.0, ge=0, le=WAIT_S_MAX)  # for admission; 0: one refusal is the answer
+    reason: str = Field(default="", max_length=500)
+
+
+class RateInput(Contract):
+    """Workflow `RateGroup`."""
+
+    group: str
+    request_id: str
+    sample: Artifact | None = None  # None: the one in the code bundle
+    loading: Loading = Loading()
+    wait_s_max: float = 0.0
+    reason: str = ""
+    requested_by: str = ""
+
+
+class RatingPromise(Contract):
+    """What must hold at a rate, from the group's SLO."""
+
+    latency_p95_s: float
+    errors_max: float  # share of the messages
+
+
+class RatingCall(Contract):
+    """What is called, and with what."""
+
+    function: str = ""  # empty: the only one there is
+    batch: int
+    step_s: float
+    first: float
+
+
+class RatingStep(Contract):
+    """What was seen at one rate."""
+
+    wanted: float
+    offered: float  # what the driver really sent
+    answered: float
+    latency_p95_s: float
+    errors: float  # share of the messages that failed or were turned away
+    held: bool  # whether the promise held
+
+
+class RatingFound(Contract):
+    """The highest rate at which the promise holds, with its interval; `note` says when it is a bound only."""
+
+    rate: float
+    low: float
+    high: float
+    note: str = ""
+
+
+class AddCopyInput(Contract):
+    """`provisioner.add_copy`: one node beside the group, on the revision that serves; idempotent."""
+
+    group: str
+    sample: Artifact | None = None
+    loading: Loading = Loading()
+    lease: LeaseModel  # of the group
+
+
+class CopyModel(Contract):
+    """The copy: a group of its own that no route and no stage knows."""
+
+    copy_group: str
+    fleet: str
+    revision: int
+    node_type: str
+    promise: RatingPromise
+    call: RatingCall
+    sample: Artifact
+
+
+class DriveInput(Contract):
+    """`provisioner.drive_step`: the next step that `steps` ask for, driven on the copy's node."""
+
+    copied: CopyModel
+    steps: tuple[RatingStep, ...] = ()
+
+
+class DriveAnswer(Contract):
+    """One step more, or what the steps have found."""
+
+    step: RatingStep | None = None
+    found: RatingFound | None = None
+
+
+class RatingModel(Contract):
+    """`autoscaler.record_rating`, and one line of `headrace ratings`; `rated_at` is seconds since the epoch."""
+
+    id: str
+    group: str
+    revision: int
+    node_type: str
+    rated_at: float
+    found: RatingFound
+    promise: RatingPromise
+    call: RatingCall
+    steps: tuple[RatingStep, ...] = ()
+    sample: str = ""  # sha256
+    requested_by: str = ""
+    change: str = ""  # since the last rating of another revision; made by the Autoscaler
+
+
+class Ratings(Contract):
+    """Of one group, newest first."""
+
+    items: tuple[RatingModel, ...] = ()
+
+
+class RemoveCopyInput(Contract):
+    """Workflow `RemoveCopy`: a copy that a rating left behind."""
+
+    group: str
+    request_id: str
