@@ -53,7 +53,7 @@ def answer_to(order: dict[str, Any]) -> dict[str, Any]:
 def _refusal(stub: Any, request: Any) -> str:
     """What the code says when it takes no event of the first call; RpcError when the node does not answer."""
     try:
-        results = stub.TransformBatch(request, timeout=FIRST_CALL_S_MAX, wait_for_ready=True).results
+        results = stub.TransformBatch(request, timeout=FIRST_CALL_S_MAX).results
     except grpc.RpcError as e:
         if e.code() in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}:
             return f"function {request.function!r}: {str(e.details())[:DETAIL_LENGTH_MAX]}"

@@ -66,6 +66,7 @@ class Service:
     questions: Questions
     reservations: Reservations
     scaling: Scaling
+    rates: Rates
 
 
 def build(settings: AutoscalerSettings, adapters: Adapters) -> Service:
@@ -98,6 +99,7 @@ def build(settings: AutoscalerSettings, adapters: Adapters) -> Service:
         questions=questions,
         reservations=reservations,
         scaling=scaling,
+        rates=rates,
     )
 
 

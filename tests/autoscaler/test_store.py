@@ -24,9 +24,10 @@ from services.autoscaler.domain.decision import Decision
 from services.autoscaler.domain.group import Reservation
 from services.autoscaler.domain.memory import GroupMemory, Recommended
 from services.autoscaler.domain.ports import Store
+from services.autoscaler.domain.ratings import KEPT_MAX, Rating
 from services.autoscaler.domain.records import Intent, Kept, Lane, Outcome
 from shared.database import Database
-from shared.domain.names import ActivityId, FencingToken, FleetId, GroupName
+from shared.domain.names import ActivityId, FencingToken, FleetId, GroupName, RevisionNumber
 from tests.autoscaler.groups import LIMITS, NOW, signals, snapshot, watched
 
 GROUPS = st.sampled_from([GroupName("a"), GroupName("b")])
@@ -50,7 +51,8 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:  # noqa: PLR0911  one line a verb
     group, fleet, holder, token = draw(GROUPS), draw(FLEETS), draw(HOLDERS), draw(TOKENS)
     ttl_s = draw(st.sampled_from([LONG_S, LONG_S, OVER_S]))
     number, old = draw(st.integers(0, 3)), draw(st.booleans())
-    match draw(st.sampled_from(["reserve", "release", "renew", "fence", "keep", "end", "intend", "settle", "sweep"])):
+    verbs = ["reserve", "release", "renew", "fence", "keep", "end", "intend", "settle", "rate", "sweep"]
+    match draw(st.sampled_from(verbs)):
         case "reserve":
             floor, share = draw(st.integers(0, 9)), draw(st.sampled_from([0.0, 0.25, 1.0]))
             return ("reserve", Reservation(group, fleet, floor, share, floor, holder, token, ttl_s, 0.0))
@@ -69,6 +71,9 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:  # noqa: PLR0911  one line a verb
             return ("intend", Intent(group, fleet, "asg", holder, token, 1, number, 0.0 if old else NOW * 1e4))
         case "settle":
             return ("settle", number + 1)
+        case "rate":
+            rate = Rating(f"op-{number}", group, RevisionNumber(number), str(fleet), float(token), 9, 8, 10, "", "{}")
+            return ("rate", rate)
         case _:
             return ("sweep",)
 
@@ -99,6 +104,9 @@ async def apply(store: Store, call: tuple[Any, ...], intents: list[int], now_s: 
             return intents.append(await store.intend(intent))
         case ("settle", number):
             return await store.settle(intents[number], "set") if number < len(intents) else None
+        case ("rate", rating):
+            await store.add_rating(rating)
+            return await store.ratings(rating.group, 2)
         case _:
             swept = await store.sweep(1000.0)
             return [timeless(r) for r in swept.reservations], swept.decisions, swept.intents
@@ -116,6 +124,8 @@ async def seen(store: Store) -> Any:
         [timeless(r) for r in await store.reservations()],
         rows,
         [o.intent for o in await store.unsettled(100.0)],
+        await store.newest_ratings(),
+        [await store.ratings(GroupName(g), 9) for g in ("a", "b")],
     )
 
 
@@ -152,6 +162,17 @@ async def test_any_sequence_gets_the_same_answers_as_in_memory(access: Database)
 
     await asyncio.to_thread(run)
     assert tried >= 60
+
+
+async def test_the_oldest_ratings_of_a_group_go(access: Database) -> None:
+    stores: tuple[Store, Store] = (PostgresStore(access), MemoryStore(lambda: NOW))
+    of = GroupName("a")
+    for n in range(KEPT_MAX + 2):
+        for store in stores:
+            await store.add_rating(Rating(f"op-{n}", of, RevisionNumber(1), "t", float(n), 9, 8, 10, "", "{}"))
+    real, memory = [await store.ratings(of, 500) for store in stores]
+    assert real == memory
+    assert (len(real), real[-1].id) == (KEPT_MAX, "op-2")
 
 
 async def test_one_leader_at_a_time_by_the_database_s_clock(access: Database) -> None:

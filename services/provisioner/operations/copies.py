@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from services.provisioner.domain.group import Group, GroupIntent
 from services.provisioner.domain.load import LoadFound, LoadOrder, LoadStep, sample_events
-from services.provisioner.domain.names import asg_name
 from services.provisioner.domain.ports import Bundles, GroupStore, LoadDriver, Machines, PipelineStore
 from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.lease_guard import LeaseGuard
@@ -170,8 +169,7 @@ class Copies:
         return RatingCall(function=function, batch=loading.batch or batch, step_s=loading.step_s, first=loading.first)
 
     async def _address(self, copied: CopyModel) -> str:
-        group = await self._groups.get(GroupName(copied.copy_group))
-        live = await self._machines.fleet(asg_name(group.intent.workspace, FleetId(copied.fleet))) if group else None
+        live = (await self._machines.inventory()).fleet(FleetId(copied.fleet))
         serving = [m.address for m in live.machines if m.in_service and m.address] if live else []
         if not serving:
             raise Unavailable(f"copy {copied.fleet}: none of its nodes is in service", retry_after_s=2.0)
