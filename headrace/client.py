@@ -127,7 +127,7 @@ class AdminClient:
     ) -> Json:
         """The operation that finds what one node of a group sustains; `sample` is NDJSON, None: the code's own.
 
-        `loading` may hold `step_s` (seconds), `first` (messages/s) and `batch` (messages of a call).
+        `loading` may hold `step_s` (seconds), `first` (messages/s), `function` and `batch` (messages of a call).
         """
         body = {"sample": sample, "loading": dict(loading or {}), "wait_s_max": wait_s_max, "reason": reason}
         return self.post(f"/v1/server-groups/{quote(group, safe='')}:rate", body)

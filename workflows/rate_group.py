@@ -56,7 +56,10 @@ class RateGroup:
             ActivityKind.PROVISION, f"group/{given.group}", given.request_id, reason=given.reason or "traffic rating"
         )
         admitted = Admitted(request, self._board)
-        return await admitted.run(lambda: self._rate(admitted), wait_s_max=given.wait_s_max)
+        result = await admitted.run(lambda: self._rate(admitted), wait_s_max=given.wait_s_max)
+        if result.outcome == "cancelled":
+            return result.model_copy(update={"text": f"nothing was rated, and {self._copy} is gone"})
+        return result
 
     async def _rate(self, admitted: Admitted) -> OperationResult:
         self._board.say("running", f"making one node beside {self._given.group}")

@@ -25,6 +25,7 @@ COLUMNS = ("RATED", "REVISION", "NODE TYPE", "MESSAGES/S", "INTERVAL", "SLO", "S
 )
 @click.option("--step-s", type=float, default=10.0, show_default=True, help="Seconds of a step of load.")
 @click.option("--first", type=float, default=100.0, show_default=True, help="Messages/s of the first step.")
+@click.option("--function", help="Which function of the code.  [default: as the stage calls; else the only one]")
 @click.option("--batch", type=int, help="Messages of a call.  [default: as the stage calls]")
 @click.option("--reason", default="", help="Why; kept in the audit log.")
 @click.option("--queue", is_flag=True, help="Wait for admission instead of being refused.")
@@ -39,6 +40,7 @@ def rate(  # noqa: PLR0913  one parameter per option
     sample: Path | None,
     step_s: float,
     first: float,
+    function: str | None,
     batch: int | None,
     reason: str,
     queue: bool,
@@ -63,7 +65,7 @@ def rate(  # noqa: PLR0913  one parameter per option
     operation = session.client.rate(
         group,
         sample=_sample(sample) if sample else None,
-        loading={"step_s": step_s, "first": first, "batch": batch},
+        loading={"step_s": step_s, "first": first, "function": function, "batch": batch},
         wait_s_max=QUEUE_S_MAX if queue else 0.0,
         reason=reason,
     )

@@ -16,15 +16,20 @@ SAMPLE_IN_BUNDLE = "sample.ndjson"  # in the root of a code bundle
 STEP_S_MIN, STEP_S_MAX = 1.0, 120.0
 RATE_FIRST_MAX = 1e6
 BATCH_MAX = 5000
+FUNCTION_LENGTH_MAX = 200
 WAIT_S_MAX = 24 * 3600.0
 LISTED_MAX = 100
 
 
 class Loading(Declared):
-    """How load is driven: seconds of a step, messages/s of the first, messages of a call (None: as the stage calls)."""
+    """How load is driven: seconds of a step, messages/s of the first; function and messages of a call.
+
+    What is None is as the stage that runs on the group calls; without a stage, the only function there is.
+    """
 
     step_s: float = Field(default=10.0, ge=STEP_S_MIN, le=STEP_S_MAX)
     first: float = Field(default=100.0, gt=0, le=RATE_FIRST_MAX)
+    function: str | None = Field(default=None, min_length=1, max_length=FUNCTION_LENGTH_MAX)
     batch: int | None = Field(default=None, ge=1, le=BATCH_MAX)
 
 

@@ -137,7 +137,7 @@ def test_every_command_has_help_and_none_is_lost() -> None:
     runner = CliRunner()
     listed = runner.invoke(cli, ["--help"])
     assert listed.exit_code == 0
-    for name in ("plan", "apply", "deploy", "explain", "freeze", "drift", "token", "completion"):
+    for name in ("plan", "apply", "deploy", "explain", "rate", "freeze", "drift", "token", "completion"):
         assert f"  {name} " in listed.output
         assert runner.invoke(cli, [name, "--help"]).exit_code == 0
     for shell in ("bash", "zsh", "fish"):
@@ -168,3 +168,17 @@ def test_dead_letters_are_asked_of_the_provisioner_and_say_when_it_is_away(comma
         assert result.exit_code == 5, result.output
     wrong = command("dead-letters", "redrive", "departures", "transform", "--rate", "0")
     assert wrong.exit_code == 2
+
+
+def test_a_rating_is_asked_for_with_a_sample_that_is_looked_at_first(command: Command, tmp_path: Path) -> None:
+    for words in (("rate", "delays"), ("ratings", "delays")):
+        assert command(*words).exit_code == 5, "the services are not there"
+    away = command("rate", "delays", "--json")
+    assert (away.exit_code, document(away.stdout)["error"]["code"]) == (5, "Unavailable")
+    sample = tmp_path / "events.ndjson"
+    for content, why in ((b"", "0 bytes"), (b"x" * (512 * 1024 + 1), "524289 bytes"), (b"\xff\n", "not UTF-8")):
+        sample.write_bytes(content)
+        wrong = command("rate", "delays", "--sample", str(sample))
+        assert wrong.exit_code == 2, wrong.output
+        assert why in wrong.output
+    assert command("rate", "delays", "--step-s", "0").exit_code == 2

@@ -98,6 +98,7 @@ def some_call(dice: random.Random, step: int) -> tuple[Any, ...]:
         (
             ("groups", "register", intent(name, dice.randint(1, 3))),
             ("groups", "register", intent(name, 3)),
+            ("groups", "register", replace(intent(name, 3), copy_of="another")),
             ("groups", "get", name),
             ("groups", "set_phase", name, "READY", "fine"),
             ("groups", "put_fleet", fleet(name, revision, weight=dice.randint(0, 9))),

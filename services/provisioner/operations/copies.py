@@ -166,7 +166,12 @@ class Copies:
             work = next((s.work for s in stages if s.name == group.seat.stage), None)
             if isinstance(work, Transform):
                 function, batch = work.function, work.batch_max
-        return RatingCall(function=function, batch=loading.batch or batch, step_s=loading.step_s, first=loading.first)
+        return RatingCall(
+            function=loading.function or function,
+            batch=loading.batch or batch,
+            step_s=loading.step_s,
+            first=loading.first,
+        )
 
     async def _address(self, copied: CopyModel) -> str:
         live = (await self._machines.inventory()).fleet(FleetId(copied.fleet))
