@@ -21,13 +21,14 @@ SAMPLE = '{"secret": "somebody"}\n'
 
 @dataclass
 class Peer:
-    """What three services say of two groups."""
+    """What three services say of two groups: the transform group `name`, and `edge`."""
 
+    name: str
     blocked: bool = False
     asked: list[BeginInput] = field(default_factory=list)
 
     async def group(self, name: str) -> GroupModel:
-        kinds = {"delays": "transform", "edge": "ingest"}
+        kinds = {self.name: "transform", "edge": "ingest"}
         if name not in kinds:
             raise NotFound(f"group {name}: there is none")
         body = {"name": name, "kind": kinds[name], "scaling": ProvisionedScaling(desired_nodes=1)}
@@ -41,7 +42,7 @@ class Peer:
         return BeginAnswer(outcome="blocked", reasons=(reason,), retry_after_s=7.0)
 
     async def ratings(self, group: str, limit: int = 20) -> list[RatingModel]:
-        assert (group, limit) == ("delays", 20)
+        assert (group, limit) == (self.name, 20)
         return []
 
 
@@ -82,34 +83,36 @@ async def test_what_cannot_work_is_named(admin: Admin, body: dict[str, object]) 
     assert (answer.status_code, answer.json()["code"]) == (422, "InvalidInput"), answer.text
 
 
-async def test_a_rating_is_refused_with_reasons_and_until_when_unless_it_may_wait(admin: Admin) -> None:
-    peer = Peer(blocked=True)
+async def test_a_rating_is_refused_with_reasons_and_until_when_unless_it_may_wait(
+    admin: Admin, unique_name: str
+) -> None:
+    peer = Peer(unique_name, blocked=True)
     rating, _, me = rating_over(admin, peer)
-    with pytest.raises(Refused, match="group/delays is not admitted now") as refused:
-        await rating.start(me, "delays", RateRequest())
+    with pytest.raises(Refused, match=f"group/{unique_name} is not admitted now") as refused:
+        await rating.start(me, unique_name, RateRequest())
     assert [r.text for r in refused.value.reasons] == ["DEPLOY is under way"]
     assert refused.value.retry_after_s == 7.0
     assert [(a.kind, a.dry_run) for a in peer.asked] == [("PROVISION", True)]
-    operation = await rating.start(me, "delays", RateRequest(wait_s_max=60))
+    operation = await rating.start(me, unique_name, RateRequest(wait_s_max=60))
     assert operation.input is not None
-    assert (operation.workflow_id, operation.input["wait_s_max"]) == ("rate/delays", 60)
+    assert (operation.workflow_id, operation.input["wait_s_max"]) == (f"rate/{unique_name}", 60)
     with pytest.raises(InvalidInput, match="of kind ingest"):
         await rating.start(me, "edge", RateRequest())
     with pytest.raises(NotFound):
         await rating.start(me, "nowhere", RateRequest())
 
 
-async def test_one_at_a_time_and_the_sample_is_in_the_bucket_alone(admin: Admin) -> None:
-    rating, context, me = rating_over(admin, Peer())
-    operation = await rating.start(me, "delays", RateRequest(sample=SAMPLE, reason="new model"))
-    assert (operation.kind, operation.subject, operation.state) == ("rate", "group/delays", "running")
+async def test_one_at_a_time_and_the_sample_is_in_the_bucket_alone(admin: Admin, unique_name: str) -> None:
+    rating, context, me = rating_over(admin, Peer(unique_name))
+    operation = await rating.start(me, unique_name, RateRequest(sample=SAMPLE, reason="new model"))
+    assert (operation.kind, operation.subject, operation.state) == ("rate", f"group/{unique_name}", "running")
     code = context.code
     assert isinstance(code, FolderOfCode)
     assert list(code.kept.values()) == [SAMPLE.encode()]
     assert "secret" not in str(operation.input)
-    with pytest.raises(AlreadyExists, match="rating of group 'delays' runs already"):
-        await rating.start(me, "delays", RateRequest())
+    with pytest.raises(AlreadyExists, match=f"rating of group '{unique_name}' runs already"):
+        await rating.start(me, unique_name, RateRequest())
     rows = (await admin.get("/v1/audit")).json()["items"]
     assert {"rate"} <= {row["action"] for row in rows}
     assert "secret" not in str(rows)
-    assert (await rating.list(me, "delays", 20)).items == ()
+    assert (await rating.list(me, unique_name, 20)).items == ()
