@@ -12,8 +12,14 @@ import pytest
 
 from shared.contracts.deployment import DeployInput
 from shared.contracts.objects import Autoscaling, Pipeline, Ramp, Rolling, ServerGroup
-from shared.contracts.provisioning import OperationResult, ProvisionGroupInput, ProvisionPipelineInput, RampInput
-from shared.contracts.rating import RateInput
+from shared.contracts.provisioning import (
+    MembersState,
+    OperationResult,
+    ProvisionGroupInput,
+    ProvisionPipelineInput,
+    RampInput,
+)
+from shared.contracts.rating import RateInput, RemoveCopyInput
 from shared.contracts.scaling import ScaleInput
 from tests.workflows.conftest import Theatre
 from tests.workflows.world import Fault, World, code
@@ -75,6 +81,13 @@ async def rating(**more: Any) -> tuple[World, str, Any]:
     return world, "RateGroup", RateInput(group="delays", request_id="r")
 
 
+async def clearing(**more: Any) -> tuple[World, str, Any]:
+    world = World(**more)
+    await world.given_group(GROUP, NODES)
+    world.copy = MembersState(fleet="rating-delays-r1", desired=1, in_service=1, pending=0, satisfied=True)
+    return world, "RemoveCopy", RemoveCopyInput(group="delays", request_id="r")
+
+
 WORKFLOWS = {
     "deploy": deploying,
     "create": creating,
@@ -82,6 +95,7 @@ WORKFLOWS = {
     "ramp": ramping,
     "scale": scaling,
     "rate": rating,
+    "clear": clearing,
 }
 
 

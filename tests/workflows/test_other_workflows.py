@@ -15,13 +15,10 @@ from shared.contracts.provisioning import (
     BuildEnvironmentInput,
     DestroyInput,
     DriftFinding,
-    MembersState,
-    OperationResult,
     ProvisionGroupInput,
     ProvisionPipelineInput,
     RampInput,
 )
-from shared.contracts.rating import RateInput
 from shared.contracts.scaling import ScaleInput
 from shared.temporal.client import connect
 from tests.sim.temporal.playing import Play
@@ -285,57 +282,3 @@ async def test_a_sweep_asks_every_service_also_after_one_failed(theatre: Theatre
     report = await (await theatre.start(world, "Sweep", None, answers=SweepReport)).result()
     assert report.notes[0].startswith("observer.sweep")
     assert world.trace == ["observer.sweep", "provisioner.sweep", "autoscaler.sweep"]
-
-
-async def rated(theatre: Theatre, **more: Any) -> tuple[World, OperationResult]:
-    world = World(**more)
-    await world.given_group(GROUP, 3)
-    return world, await theatre.run(world, "RateGroup", RateInput(group="delays", request_id="op-1"))
-
-
-async def test_a_rating_drives_steps_on_a_copy_records_what_was_found_and_leaves_nothing(theatre: Theatre) -> None:
-    world, result = await rated(theatre)
-    assert result.outcome == "done", result
-    assert result.text == "one m6a.large of delays on revision 1 sustains 300 messages/s [280, 320]"
-    assert (result.details["rate"], result.details["low"], result.details["high"]) == ("300.0", "280.0", "320.0")
-    kept = world.ratings["op-1"]
-    assert [(s.wanted, s.held) for s in kept.steps] == [(100, True), (200, True), (400, False)]
-    assert (world.copy, world.serving, world.open_leases) == (None, {"delays-r1": 100}, [])
-    assert world.trace.index("autoscaler.record_rating") < world.trace.index("provisioner.remove_group")
-
-
-async def test_a_rating_that_is_not_admitted_touches_nothing_and_says_why(theatre: Theatre) -> None:
-    world, result = await rated(theatre, blocked=[blocked("DeploymentRuns")])
-    assert (result.outcome, [r.code for r in result.reasons]) == ("refused", ["DeploymentRuns"])
-    assert world.trace == ["observer.begin"]
-
-
-async def test_a_rating_whose_node_does_not_come_says_so_and_removes_the_copy(theatre: Theatre) -> None:
-    world, result = await rated(theatre, nodes_come=False)
-    assert (result.outcome, result.details["code"]) == ("failed", "CapacityUnavailable")
-    assert "rating-delays-r1" in result.text
-    assert (world.copy, world.ratings, world.open_leases) == (None, {}, [])
-
-
-async def test_a_sweep_clears_a_copy_that_nobody_rates_and_leaves_one_that_is_rated(theatre: Theatre) -> None:
-    world, name = World(), queues.rate_id("delays")
-    await world.given_group(GROUP, 3)
-    swept: list[SweepReport] = []
-
-    async def sweep(called: str, nth: int) -> None:
-        if (called, nth) == ("provisioner.drive_step", 1):
-            swept.append(await (await theatre.start(world, "Sweep", None, answers=SweepReport)).result())
-
-    world.on_call = sweep
-    standing = await theatre.start(world, "RateGroup", RateInput(group="delays", request_id="op-1"), name)
-    assert (await standing.result()).outcome == "done"
-    assert [note for report in swept for note in report.notes] == ["nothing to sweep"]
-    world.copy = MembersState(fleet="rating-delays-r1", desired=1, in_service=1, pending=0, satisfied=True)
-    report = await (await theatre.start(world, "Sweep", None, answers=SweepReport)).result()
-    assert [note for note in report.notes if "copy" in note] == [
-        "group delays: the copy that a rating left behind is being removed"
-    ]
-    cleared = theatre.client.get_workflow_handle(name, result_type=OperationResult)
-    assert (await cleared.result()).text == "rating-delays is gone"
-    assert [world.copy] == [None]
-    assert (world.problems, world.open_leases) == ([], [])

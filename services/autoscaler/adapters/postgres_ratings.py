@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Row, delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.autoscaler.adapters.tables import ratings
@@ -42,7 +42,7 @@ async def newest_of(c: AsyncConnection, group: GroupName, limit: int) -> tuple[R
 async def newest(c: AsyncConnection) -> tuple[Rating, ...]:
     """Of each group and type of node."""
     key = (ratings.c.group_name, ratings.c.node_type)
-    rows = await c.execute(select(ratings).distinct(*key).order_by(*key, *NEWEST_FIRST))
+    rows = await c.execute(select(ratings).ext(distinct_on(*key)).order_by(*key, *NEWEST_FIRST))
     return tuple(sorted((_rating(r) for r in rows), key=lambda r: (r.group, r.node_type)))
 
 

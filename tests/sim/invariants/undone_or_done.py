@@ -34,8 +34,9 @@ class UndoneOrDone:
             case "pipeline":
                 if played.world.pipelines and played.outcome != "done" and not played.undo_failed:
                     wrong.append(f"{played.outcome}, and the pipeline is left")
-            case "rate":
-                if played.world.copy and not played.undo_failed:
+            case "rate" | "clear":
+                gone = played.kind == "rate" or played.outcome == "done"
+                if gone and played.world.copy and not played.undo_failed:
                     wrong.append(f"{played.outcome}, and the copy is left")
             case _:
                 pass
