@@ -133,8 +133,10 @@ def node(tmp_path: Path) -> Iterator[tuple[Node, DevelopmentAuthority]]:
         made.end()
 
 
-def order(address: str, *events: bytes, rate: float, steps: tuple[LoadStep, ...] = ()) -> LoadOrder:
-    return LoadOrder(address, "", 1, 1.0, rate, 5.0, 0.01, events, steps)
+def order(
+    address: str, *events: bytes, rate: float, steps: tuple[LoadStep, ...] = (), latency_s: float = 5.0
+) -> LoadOrder:
+    return LoadOrder(address, "", 1, 1.0, rate, latency_s, 0.01, events, steps)
 
 
 async def test_load_goes_straight_to_the_node_and_what_it_cannot_take_is_told(
@@ -146,7 +148,7 @@ async def test_load_goes_straight_to_the_node_and_what_it_cannot_take_is_told(
     held = await driver.drive(order(address, b'{"sleep": 0}', rate=4.0))
     assert isinstance(held, LoadStep)
     assert (held.wanted, held.held, held.errors) == (4.0, True, 0.0)
-    broke = await driver.drive(order(address, b'{"sleep": 1.0}', rate=40.0))  # two workers end two a second
+    broke = await driver.drive(order(address, b'{"sleep": 1.0}', rate=40.0, latency_s=0.5))  # two a second
     assert isinstance(broke, LoadStep)
     assert not broke.held
     below = await driver.drive(order(address, b'{"sleep": 0}', rate=40.0, steps=(broke,)))
