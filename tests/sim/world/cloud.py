@@ -17,6 +17,7 @@ from services.provisioner.domain.ports import DeclaredFields, LiveFields
 from services.provisioner.domain.resources import AutoScalingGroup
 from services.provisioner.domain.warnings import NodePrice
 from shared.aws.groups import AsgState
+from shared.domain.errors import NotFound
 from shared.domain.names import FleetId, GroupName, Workspace
 from tests.sim.kernel.clock import SimClock
 from tests.sim.world.fate import Fate
@@ -145,15 +146,24 @@ class SimBundles:
 
     def __init__(self) -> None:
         self._kept: dict[str, Bundle] = {}
+        self._texts: dict[str, bytes] = {}
 
     async def find(self, key: str) -> Bundle | None:
         """See the port."""
         return self._kept.get(key)
 
+    async def read(self, url: str, bytes_max: int) -> bytes:
+        """See the port; texts alone have contents."""
+        if url not in self._texts:
+            raise NotFound(f"{url}: there is no such object")
+        return self._texts[url][:bytes_max]
+
     async def put_text(self, folder: str, text: str) -> Bundle:
         """See the port."""
         digest = _digest(text)
-        return self._keep(f"{folder}/{digest}", digest)
+        kept = self._keep(f"{folder}/{digest}", digest)
+        self._texts[kept.url] = text.encode()
+        return kept
 
     async def put_file(self, key: str, path: Path) -> Bundle:
         """See the port; the file is what its name says."""

@@ -245,7 +245,7 @@ class RolloutServices(ObserverWorld):
         adapters = ProvisionerAdapters(
             **stores, stacks=engine, processes=engine, machines=clouds.SimMachines(self.cloud, aws, clock),
             sites=clouds.SimSites(), bundles=self.bundles, tokens=self.tokens, prices=clouds.NoPrices(),
-            topics=nothing, dead_letters=nothing, mirror=mirror, authority=clouds.SimAuthority(),
+            topics=nothing, dead_letters=nothing, driver=nothing, mirror=mirror, authority=clouds.SimAuthority(),
             builds=clouds.SimBuilds(), leases=ObserverLeases(self._observer(name)), clock=clock,
             ids=SimIds(str(life), clock),
         )  # fmt: skip
