@@ -1,20 +1,28 @@
 """CloudWatch's alarms in moto's books, judged here by the metrics that were put: moto never looks at them.
 
-An alarm of one metric is judged when somebody asks for it. Without any datapoint in its window it stays as it is, which
-keeps what SetAlarmState has said.
+An alarm of one metric, or of metric math, is judged when somebody asks for it. Without any datapoint in its window it stays as it
+is, which keeps what SetAlarmState has said.
 """
 
+import logging
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from moto.cloudwatch.models import Dimension, Metric, MetricDataQuery, MetricStat
+
+from localcloud.aws import metric_math
 from localcloud.aws.autoscaling.alarms import AlarmOrder, Breach
 from localcloud.aws.autoscaling.clock import Clock
+from localcloud.aws.errors import ValidationError
 from localcloud.aws.moto_services import MotoServices
 
+log = logging.getLogger(__name__)
 ALARM, OK = "ALARM", "OK"
 MINUTE_S = 60
+GROUPS_NAMESPACE = "AWS/AutoScaling"
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -66,13 +74,14 @@ class CloudWatchAlarms:
         with self._services.lock:
             self._backend.put_metric_alarm(
                 name=order.name,
-                namespace=order.namespace,
-                metric_name=order.metric,
+                namespace=order.namespace or None,
+                metric_name=order.metric or None,
+                metric_data_queries=[as_query(one) for one in order.queries] or None,
                 comparison_operator=order.operator,
                 evaluation_periods=order.periods,
-                period=MINUTE_S,
+                period=None if order.queries else MINUTE_S,
                 threshold=order.threshold,
-                statistic=order.statistic,
+                statistic=order.statistic or None,
                 description="DO NOT EDIT OR DELETE. Managed by a target tracking scaling policy.",
                 dimensions=[{"Name": name, "Value": value} for name, value in order.dimensions],
                 alarm_actions=[order.action],
@@ -86,17 +95,27 @@ class CloudWatchAlarms:
                 self._backend.alarms.pop(name, None)
             self._services.mark(["cloudwatch"])
 
+    def measure(self, group: str, values: Mapping[str, float]) -> None:
+        """Publish metrics of a group."""
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        dimensions = [{"Name": "AutoScalingGroupName", "Value": group}]
+        data = [
+            {"MetricName": name, "Value": value, "Dimensions": dimensions, "Timestamp": now}
+            for name, value in values.items()
+        ]
+        with self._services.lock:
+            self._backend.put_metric_data(GROUPS_NAMESPACE, data)
+            self._services.mark(["cloudwatch"])
+
     @property
     def _backend(self) -> Any:
         return self._services.backend("cloudwatch")
 
     def _judge(self, alarm: Any) -> float | None:
         """Bring an alarm's state up to date; the last datapoint of its window, None when there is none."""
-        compare, statistic = COMPARISONS.get(alarm.comparison_operator), STATISTICS.get(alarm.statistic)
-        if compare is None or statistic is None or not alarm.metric_name:
-            return None
-        points = self._points(alarm, statistic)
-        if not points:
+        compare = COMPARISONS.get(alarm.comparison_operator)
+        points = self._points(alarm) if compare else []
+        if compare is None or not points:
             return None
         needed = min(int(alarm.datapoints_to_alarm or alarm.evaluation_periods), int(alarm.evaluation_periods))
         breaching = sum(compare(value, float(alarm.threshold)) for value in points)
@@ -106,17 +125,94 @@ class CloudWatchAlarms:
             self._services.mark(["cloudwatch"])
         return points[-1]
 
-    def _points(self, alarm: Any, statistic: Callable[[list[float]], float]) -> list[float]:
+    def _points(self, alarm: Any) -> list[float]:
         """One value for each period of the window that has data, the oldest first."""
-        now, period = self._clock.now(), int(alarm.period or MINUTE_S)
-        begin = now - period * int(alarm.evaluation_periods)
-        wanted = {(d.name, d.value) for d in alarm.dimensions or ()}
+        periods = int(alarm.evaluation_periods)
+        if alarm.metric_name:
+            window = Window(periods, int(alarm.period or MINUTE_S))
+            dimensions = {(d.name, d.value) for d in alarm.dimensions or ()}
+            series: metric_math.Series = self._series(
+                window, alarm.namespace, alarm.metric_name, dimensions, alarm.statistic
+            )
+        else:
+            queries = [as_plain(one) for one in alarm.metric_data_queries or ()]
+            series = self._calculated(queries, periods)
+        return [series[index] for index in sorted(series)]
+
+    def _calculated(self, queries: list[dict[str, Any]], periods: int) -> metric_math.Series:
+        """What metric math makes of the metrics; nothing when it can not be evaluated."""
+        lengths = [int(q["MetricStat"].get("Period") or MINUTE_S) for q in queries if q.get("MetricStat")]
+        window = Window(periods, max(lengths, default=MINUTE_S))
+
+        def measured(stat: Mapping[str, Any]) -> metric_math.Series:
+            metric = stat["Metric"]
+            dimensions = {(d["Name"], d["Value"]) for d in metric.get("Dimensions") or ()}
+            return self._series(window, metric.get("Namespace"), metric["MetricName"], dimensions, stat["Stat"])
+
+        try:
+            metric_math.check(queries)
+            return metric_math.evaluate(queries, measured, range(periods))
+        except ValidationError:
+            log.warning("an alarm's metric math can not be evaluated", exc_info=True)
+            return {}
+
+    def _series(
+        self, window: "Window", namespace: str, name: str, dimensions: set[tuple[str, str]], statistic: str
+    ) -> dict[int, float]:
+        """The statistic of a metric by period of the window, 0 the oldest."""
+        calculate, now = STATISTICS.get(statistic), self._clock.now()
+        begin = now - window.period_s * window.periods
         found: dict[int, list[float]] = {}
-        for datum in self._backend.metric_data:
+        for datum in self._backend.metric_data if calculate else ():
             when = datum.timestamp
             moment = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-            if (datum.namespace, datum.name) != (alarm.namespace, alarm.metric_name) or not begin < moment <= now:
+            if (datum.namespace, datum.name) != (namespace, name) or not begin < moment <= now:
                 continue
-            if {(d.name, d.value) for d in datum.dimensions or ()} == wanted and isinstance(datum.value, int | float):
-                found.setdefault(int((moment - begin) // period), []).append(float(datum.value))
-        return [statistic(found[index]) for index in sorted(found)]
+            if {(d.name, d.value) for d in datum.dimensions or ()} == dimensions and isinstance(
+                datum.value, int | float
+            ):
+                index = min(window.periods - 1, int((moment - begin) // window.period_s))
+                found.setdefault(index, []).append(float(datum.value))
+        return {index: calculate(values) for index, values in found.items()} if calculate else {}
+
+
+@dataclass(slots=True, frozen=True)
+class Window:
+    """The last periods until now, each so many seconds long."""
+
+    periods: int
+    period_s: int
+
+
+def as_query(plain: Mapping[str, Any]) -> MetricDataQuery:
+    """Moto's object of a metric data query."""
+    stat = plain.get("MetricStat")
+    return MetricDataQuery(
+        query_id=plain["Id"],
+        label=plain.get("Label", ""),
+        period=str(plain.get("Period") or MINUTE_S),
+        return_data=plain.get("ReturnData", True),
+        expression=plain.get("Expression"),
+        metric_stat=as_stat(stat) if stat else None,
+    )
+
+
+def as_stat(plain: Mapping[str, Any]) -> MetricStat:
+    """Moto's object of a metric with its statistic."""
+    metric = plain["Metric"]
+    dimensions = [Dimension(one["Name"], one["Value"]) for one in metric.get("Dimensions") or ()]
+    named = Metric(metric["MetricName"], metric["Namespace"], dimensions)
+    return MetricStat(named, str(plain.get("Period") or MINUTE_S), plain["Stat"], plain.get("Unit") or "")
+
+
+def as_plain(query: Any) -> dict[str, Any]:
+    """A metric data query of moto's in AWS's own form."""
+    plain: dict[str, Any] = {"Id": query.id, "ReturnData": str(query.return_data).lower() in {"true", "none"}}
+    if query.expression:
+        plain["Expression"] = query.expression
+    if query.metric_stat:
+        metric = query.metric_stat.metric
+        dimensions = [{"Name": one.name, "Value": one.value} for one in metric.dimensions or ()]
+        named = {"Namespace": metric.namespace, "MetricName": metric.metric_name, "Dimensions": dimensions}
+        plain["MetricStat"] = {"Metric": named, "Stat": query.metric_stat.stat, "Period": query.metric_stat.period}
+    return plain

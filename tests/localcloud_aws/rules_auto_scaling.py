@@ -7,6 +7,12 @@ NO_MODEL = "instances are InService at once and stay so"
 
 RULES = (
     Rule(
+        "Launch configurations are not to be had by new accounts: UnsupportedOperation (text: SummitRoute/aws_breaking_changes#95)",
+        SCALING + "launch-configurations.html",
+        "test_metric_math.py::test_launch_configurations_are_refused_as_to_new_accounts",
+        "makes one",
+    ),
+    Rule(
         "min <= desired <= max; template, version and subnets exist; settings lie in their ranges",
         SCALING_API + "API_CreateAutoScalingGroup.html",
         "test_model.py::test_create_refuses",

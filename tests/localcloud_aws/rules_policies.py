@@ -55,6 +55,30 @@ RULES = (
         RAW,
     ),
     Rule(
+        "Target tracking and alarms take metric math; exactly one of the metrics returns data",
+        SCALING + "ec2-auto-scaling-target-tracking-metric-math.html",
+        "test_metric_math.py::test_target_tracking_takes_the_user_guides_backlog_for_each_instance",
+        "stores it",
+    ),
+    Rule(
+        "Metric math: numbers, operators, comparisons and functions; without a datapoint on one side there is none",
+        "AmazonCloudWatch/latest/monitoring/using-metric-math.html",
+        "test_metric_math.py::test_expressions",
+        "stores it",
+    ),
+    Rule(
+        "Backlog for each instance, out of a queue's metric and the group's own, scales the group",
+        SCALING + "ec2-auto-scaling-target-tracking-metric-math.html",
+        "test_front_scaling.py::test_the_backlog_for_each_instance_scales_a_group",
+        NO_ALARMS,
+    ),
+    Rule(
+        "Metrics of a group are published every minute once they are enabled",
+        SCALING + "ec2-auto-scaling-metrics.html",
+        "test_metric_math.py::test_metrics_of_a_group_are_published_every_minute_once_they_are_enabled",
+        "stores it",
+    ),
+    Rule(
         "Datapoints of a metric bring its alarm into ALARM, and the alarm its policy into effect",
         SCALING + "as-scaling-simple-step.html",
         "test_front_scaling.py::test_a_metric_scales_a_group_by_its_alarm",

@@ -153,6 +153,40 @@ def test_a_metric_scales_a_group_by_its_alarm(localcloud_aws: FrontProcess, uniq
     assert f"a monitor alarm {unique_name} in state ALARM triggered policy up" in cause
 
 
+def test_the_backlog_for_each_instance_scales_a_group(localcloud_aws: FrontProcess, unique_name: str) -> None:
+    scaling, watch = localcloud_aws.client("autoscaling"), localcloud_aws.client("cloudwatch")
+    named = {"AutoScalingGroupName": unique_name}
+    template = make_template(localcloud_aws, unique_name)
+    make_group(localcloud_aws, unique_name, template, DesiredCapacity=1, DefaultInstanceWarmup=0)
+    in_state(localcloud_aws, unique_name, "InService", 1)
+    scaling.enable_metrics_collection(**named, Granularity="1Minute", Metrics=["GroupInServiceInstances"])
+    metric = {"Namespace": unique_name, "MetricName": "visible"}
+    backlog = [{"MetricName": "visible", "Value": 40.0, "Timestamp": ago} for ago in minutes_ago(0, 1, 2)]
+    watch.put_metric_data(Namespace=unique_name, MetricData=backlog)
+    instances = {
+        "Namespace": "AWS/AutoScaling",
+        "MetricName": "GroupInServiceInstances",
+        "Dimensions": [{"Name": "AutoScalingGroupName", "Value": unique_name}],
+    }
+    queries = [
+        {"Id": "m1", "MetricStat": {"Metric": metric, "Stat": "Sum"}, "ReturnData": False},
+        {"Id": "m2", "MetricStat": {"Metric": instances, "Stat": "Average"}, "ReturnData": False},
+        {"Id": "e1", "Expression": "FILL(m1, REPEAT) / FILL(m2, 1)", "ReturnData": True},
+    ]
+    tracking = {"CustomizedMetricSpecification": {"Metrics": queries}, "TargetValue": 10.0, "DisableScaleIn": True}
+    scaling.put_scaling_policy(
+        **named, PolicyName="backlog", PolicyType="TargetTrackingScaling", TargetTrackingConfiguration=tracking
+    )
+    in_state(localcloud_aws, unique_name, "InService", 4)
+    policy = scaling.describe_policies(**named)["ScalingPolicies"][0]
+    found = watch.describe_alarms(AlarmNames=[one["AlarmName"] for one in policy["Alarms"]])["MetricAlarms"]
+    assert [[one["Id"] for one in alarm["Metrics"]] for alarm in found] == [["m1", "m2", "e1"]]
+
+
+def minutes_ago(*minutes: int) -> list[datetime]:
+    return [datetime.now(UTC) - timedelta(seconds=60 * one + 1) for one in minutes]
+
+
 def test_a_scheduled_action_comes_due(localcloud_aws: FrontProcess, unique_name: str) -> None:
     scaling = localcloud_aws.client("autoscaling")
     make_group(localcloud_aws, unique_name, make_template(localcloud_aws, unique_name), DesiredCapacity=0)

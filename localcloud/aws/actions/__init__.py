@@ -9,6 +9,7 @@ from localcloud.aws.actions import (
     groups,
     instances,
     lifecycle_hooks,
+    metrics,
     policies,
     refreshes,
     schedules,
@@ -24,6 +25,7 @@ READS: dict[str, Action] = {
     **groups.READS,
     **instances.READS,
     **lifecycle_hooks.READS,
+    **metrics.READS,
     **policies.READS,
     **refreshes.READS,
     **schedules.READS,
@@ -31,10 +33,12 @@ READS: dict[str, Action] = {
     **warm_pools.READS,
 }
 WRITES: dict[str, Action] = {
+    **account.WRITES,
     **balancing.WRITES,
     **groups.WRITES,
     **instances.WRITES,
     **lifecycle_hooks.WRITES,
+    **metrics.WRITES,
     **policies.WRITES,
     **refreshes.WRITES,
     **schedules.WRITES,

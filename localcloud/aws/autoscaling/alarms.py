@@ -1,8 +1,8 @@
 """What Auto Scaling needs of CloudWatch: the state of alarms, which alarm calls for a policy, and alarms of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(slots=True, frozen=True)
@@ -27,6 +27,7 @@ class AlarmOrder:
     threshold: float
     periods: int
     action: str
+    queries: tuple[Mapping[str, Any], ...] = ()  # metric math, in the place of one metric
 
 
 class Alarms(Protocol):
@@ -52,6 +53,10 @@ class Alarms(Protocol):
         """Remove alarms; also those that are gone already."""
         ...
 
+    def measure(self, group: str, values: Mapping[str, float]) -> None:
+        """Publish metrics of a group, of this moment."""
+        ...
+
 
 class VirtualAlarms:
     """Alarms as fate sets them: for tests of the model and for simulations."""
@@ -61,6 +66,7 @@ class VirtualAlarms:
         self.states: dict[str, str] = {}
         self.breaches: dict[str, Breach] = {}  # by the policy's ARN
         self.orders: dict[str, AlarmOrder] = {}
+        self.measured: dict[str, list[Mapping[str, float]]] = {}  # by group
 
     def state(self, name: str) -> str | None:
         """As fate has set it."""
@@ -82,3 +88,7 @@ class VirtualAlarms:
         """Forget them."""
         for name in names:
             self.orders.pop(name, None)
+
+    def measure(self, group: str, values: Mapping[str, float]) -> None:
+        """Keep them."""
+        self.measured.setdefault(group, []).append(values)

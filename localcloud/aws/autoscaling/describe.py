@@ -68,7 +68,7 @@ def group(one: Group, *, instances: bool = True) -> dict[str, Any]:
             {"ProcessName": process, "SuspensionReason": reason} for process, reason in sorted(one.suspended.items())
         ],
         "VPCZoneIdentifier": ",".join(one.subnets),
-        "EnabledMetrics": [],
+        "EnabledMetrics": [{"Metric": name, "Granularity": "1Minute"} for name in one.metrics],
         "Tags": [tag(one.name, t) for t in one.tags.values()],
         "TerminationPolicies": one.termination_policies,
         "NewInstancesProtectedFromScaleIn": one.protect_new,

@@ -169,7 +169,8 @@ def _track(world: World, group: Group, policy: Policy) -> list[str]:
     """The two alarms of target tracking: above the target for three minutes, well below it for fifteen."""
     tracking = policy.settings["TargetTrackingConfiguration"]
     target = float(tracking["TargetValue"])
-    namespace, metric, dimensions, statistic = _metric(group, tracking)
+    queries = tuple((tracking.get("CustomizedMetricSpecification") or {}).get("Metrics") or ())
+    namespace, metric, dimensions, statistic = ("", "", (), "") if queries else _metric(group, tracking)
     names = []
     for word, operator, threshold, periods in (
         ("High", "GreaterThanThreshold", target, HIGH_PERIODS),
@@ -179,7 +180,9 @@ def _track(world: World, group: Group, policy: Policy) -> list[str]:
             continue
         name = f"TargetTracking-{group.name}-Alarm{word}-{world.new_id()}"
         world.alarms.put(
-            AlarmOrder(name, namespace, metric, dimensions, statistic, operator, threshold, periods, policy.arn)
+            AlarmOrder(
+                name, namespace, metric, dimensions, statistic, operator, threshold, periods, policy.arn, queries
+            )
         )
         names.append(name)
     return names

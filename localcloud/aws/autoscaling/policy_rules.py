@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from localcloud.aws import metric_math
 from localcloud.aws.autoscaling.adjustment import PERCENT, TYPES
 from localcloud.aws.errors import ValidationError
 
@@ -96,7 +97,11 @@ def _check_tracking(tracking: Mapping[str, Any]) -> None:
         if (metric == METRICS[-1]) != bool(predefined.get("ResourceLabel")):
             raise ValidationError(f"ResourceLabel must be given with {METRICS[-1]}, and only with it")
     if own:
-        if "Metrics" in own:
-            raise ValidationError("Metric math is not offered here: name one metric")
+        if queries := own.get("Metrics"):
+            foreign = [name for name in ("MetricName", "Namespace", "Statistic", "Dimensions", "Unit") if name in own]
+            if foreign:
+                raise ValidationError(f"Metrics can not be given together with {', '.join(foreign)}")
+            metric_math.check(queries)
+            return
         if own.get("Statistic") not in STATISTICS or not own.get("Namespace") or not own.get("MetricName"):
             raise ValidationError("CustomizedMetricSpecification needs MetricName, Namespace and Statistic")

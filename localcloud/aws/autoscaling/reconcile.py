@@ -5,7 +5,17 @@ life, find the unhealthy, carry the instance refresh on, replace, launch and ter
 group that is being deleted. It then says when it wants to be called next. Calling it at any other time does no harm.
 """
 
-from localcloud.aws.autoscaling import activities, health, policies, refreshing, scaling, schedules, traffic, warm_pools
+from localcloud.aws.autoscaling import (
+    activities,
+    group_metrics,
+    health,
+    policies,
+    refreshing,
+    scaling,
+    schedules,
+    traffic,
+    warm_pools,
+)
 from localcloud.aws.autoscaling.clock import VirtualClock
 from localcloud.aws.autoscaling.life import carry_on, leave
 from localcloud.aws.autoscaling.lifecycle import LEAVING, WARM_LEAVING, Lifecycle
@@ -42,6 +52,7 @@ def step(world: World, group: Group) -> float:
     """Do what is due; the time at which something will be due next (infinity: nothing, as things stand)."""
     if not group.deleting:
         schedules.run(world, group)
+        group_metrics.run(world, group)
         policies.run(world, group)
     _carry_all_on(world, group)
     health.judge(world, group)
@@ -88,6 +99,7 @@ def _next_due(world: World, group: Group) -> float:
             refreshing.next_due(world, group),
             schedules.next_due(group),
             policies.next_due(world, group),
+            group_metrics.next_due(world, group),
             warm_pools.next_due(world, group),
         ]
     times.append(traffic.next_due(world, group))

@@ -169,6 +169,8 @@ class Group:
     warm_pool: WarmPool | None = None
     schedules: dict[str, ScheduledAction] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=list)  # that are published
+    metrics_at: float = 0.0  # when they are published next
     alarms_at: float = 0.0  # when the alarms of the policies are looked at next
     deleted_at: float = 0.0
 
