@@ -30,6 +30,7 @@ from localcloud.aws.iam.resources import Namer
 from localcloud.aws.imds import PREFIX, MetadataService
 from localcloud.aws.machine_processes import ProcessMachines, can_bind
 from localcloud.aws.machines import Addresses, Machines, VirtualMachines
+from localcloud.aws.messenger import Messenger
 from localcloud.aws.moto_services import MotoServices, forget_tracked_instances
 from localcloud.aws.network.books import Network
 from localcloud.aws.state_file import StateFile
@@ -79,6 +80,7 @@ class Cloud:
         self.checks = TargetChecks(
             self.services, self.compute.balancing, self.machines, self.faults, self.clock, self.machine_changed
         )
+        self.messages = Messenger(self.services)
         self.world = World(
             self.clock,
             self.compute,
@@ -87,6 +89,7 @@ class Cloud:
             region=settings.region,
             quotas=Quotas(groups=GROUPS_MAX),
             alarms=CloudWatchAlarms(self.services, self.clock),
+            messages=self.messages,
         )
         self._load_groups()
         self.network = Network(self.services)
@@ -123,6 +126,7 @@ class Cloud:
                 self.machines.boot(instance_id, address)
         for name in self.world.groups:
             self.world.wake(name, self.clock.now())
+        self.messages.start()
         self._ticker.start()
 
     def close(self) -> None:
@@ -132,6 +136,7 @@ class Cloud:
         if self._ticker.is_alive():
             self._ticker.join()
         self.checks.close()
+        self.messages.close()
         self.machines.close()
         with self.lock:
             self._slow_until.clear()

@@ -7,6 +7,18 @@ NO_MODEL = "instances are InService at once and stay so"
 
 RULES = (
     Rule(
+        "Launches, terminations and failed launches are told to the topics that asked for them",
+        SCALING + "ec2-auto-scaling-sns-notifications.html",
+        "test_notices.py::test_launches_terminations_and_failed_launches_are_told_to_those_who_asked",
+        "stores the configuration",
+    ),
+    Rule(
+        "A lifecycle hook tells its topic or queue the token that ends it",
+        SCALING + "prepare-for-lifecycle-notifications.html",
+        "test_notices.py::test_a_hook_tells_its_target_the_token_that_ends_it",
+        "stores the target",
+    ),
+    Rule(
         "Launch configurations are not to be had by new accounts: UnsupportedOperation (text: SummitRoute/aws_breaking_changes#95)",
         SCALING + "launch-configurations.html",
         "test_metric_math.py::test_launch_configurations_are_refused_as_to_new_accounts",

@@ -7,6 +7,7 @@ completes ends with the hook's default result; a heartbeat starts its timeout an
 
 from dataclasses import dataclass
 
+from localcloud.aws.autoscaling import notices
 from localcloud.aws.autoscaling.lifecycle import Lifecycle
 from localcloud.aws.autoscaling.records import Group, Hook, HookAction, Member
 from localcloud.aws.autoscaling.world import World
@@ -77,6 +78,7 @@ def delete(world: World, group: Group, name: str) -> None:
 def hold(world: World, group: Group, member: Member, transition: str) -> bool:
     """Let every hook of the transition hold the instance; whether there is one."""
     now = world.clock.now()
+    holding = [hook for hook in group.hooks.values() if hook.transition == transition]
     member.actions = [
         HookAction(
             hook=hook.name,
@@ -86,9 +88,10 @@ def hold(world: World, group: Group, member: Member, transition: str) -> bool:
             expires_at=now + hook.timeout_s,
             ends_at=now + min(GLOBAL_S_MAX, GLOBAL_TIMEOUTS_MAX * hook.timeout_s),
         )
-        for hook in group.hooks.values()
-        if hook.transition == transition
+        for hook in holding
     ]
+    for hook, action in zip(holding, member.actions, strict=True):
+        notices.tell_hook(world, group, member, hook, action)
     return bool(member.actions)
 
 

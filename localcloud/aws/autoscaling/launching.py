@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from localcloud.aws.autoscaling import activities, life, mixed
+from localcloud.aws.autoscaling import activities, life, mixed, notices
 from localcloud.aws.autoscaling.activities import FAILED
 from localcloud.aws.autoscaling.compute import LaunchOrder
 from localcloud.aws.autoscaling.lifecycle import WARM_READY, Lifecycle
@@ -84,6 +84,7 @@ def failed(world: World, group: Group, description: str, cause: str, why: str) -
     """An activity that failed as soon as it began."""
     activity = activities.begin(world, group, description, cause)
     activities.finish(world, group, activity, FAILED, f"{why} Launching EC2 instance failed.")
+    notices.tell(world, group, notices.LAUNCH_ERROR, activity)
 
 
 def retry_s(failures: int) -> float:

@@ -4,7 +4,7 @@
 next call goes on. Which instances come and go is decided elsewhere (`scaling`, `warm_pool`).
 """
 
-from localcloud.aws.autoscaling import activities, hooks, traffic
+from localcloud.aws.autoscaling import activities, hooks, notices, traffic
 from localcloud.aws.autoscaling.activities import IN_PROGRESS, PROGRESS_RUNNING, SUCCESSFUL, WAITING_LAUNCH
 from localcloud.aws.autoscaling.compute import Condition
 from localcloud.aws.autoscaling.lifecycle import Lifecycle
@@ -13,6 +13,7 @@ from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.autoscaling.world import World
 
 S = Lifecycle
+LAUNCHES = "Launching a new EC2 instance"
 WAITS = {S.PENDING: S.PENDING_WAIT, S.WARMED_PENDING: S.WARMED_PENDING_WAIT}
 SETTLED = {"Stopped": S.WARMED_STOPPED, "Running": S.WARMED_RUNNING, "Hibernated": S.WARMED_HIBERNATED}
 HELD = {
@@ -113,7 +114,10 @@ def _into_service(world: World, group: Group, member: Member) -> None:
     member.in_service_at, member.balancing = world.clock.now(), False
     if group.active("AddToLoadBalancer"):
         traffic.enter(world, group, member)
+    launched = (activity := group.activity(member.activity_id)) is not None and activity.running
     _finish(world, group, member)
+    if launched and activity and activity.description.startswith(LAUNCHES):
+        notices.tell(world, group, notices.LAUNCH, activity)
     world.changed.add(group.name)
 
 
@@ -171,6 +175,7 @@ def _end_machine(world: World, group: Group, member: Member) -> None:
     if world.compute.condition(member.id) is Condition.GONE:
         member.move(S.WARMED_TERMINATED if member.warm else S.TERMINATED)
         _strike_off(world, group, member)
+        notices.tell(world, group, notices.TERMINATE, group.activity(member.activity_id))
 
 
 def _detach(world: World, group: Group, member: Member) -> None:

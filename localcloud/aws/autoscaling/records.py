@@ -169,6 +169,7 @@ class Group:
     warm_pool: WarmPool | None = None
     schedules: dict[str, ScheduledAction] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    notifications: dict[str, list[str]] = field(default_factory=dict)  # topic -> events that it is told of
     metrics: list[str] = field(default_factory=list)  # that are published
     metrics_at: float = 0.0  # when they are published next
     alarms_at: float = 0.0  # when the alarms of the policies are looked at next

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from localcloud.aws.autoscaling.alarms import Alarms, VirtualAlarms
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.autoscaling.compute import Compute
+from localcloud.aws.autoscaling.messages import Messages, VirtualMessages
 from localcloud.aws.autoscaling.records import Group, Member
 from localcloud.aws.errors import ValidationError
 
@@ -39,6 +40,7 @@ class World:
     region: str = "us-east-1"
     quotas: Quotas = field(default_factory=Quotas)
     alarms: Alarms = field(default_factory=VirtualAlarms)
+    messages: Messages = field(default_factory=VirtualMessages)
     groups: dict[str, Group] = field(default_factory=dict)
     deleted: dict[str, Group] = field(default_factory=dict)  # by ARN: what is still told of groups that are gone
     changed: set[str] = field(default_factory=set)
