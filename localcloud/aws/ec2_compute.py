@@ -95,7 +95,7 @@ class Ec2Compute:
             raise LaunchRefused(
                 "InsufficientInstanceCapacity",
                 f"We currently do not have sufficient {order.instance_type} capacity in the Availability Zone you "
-                f"requested ({order.zone}).",
+                f"requested ({order.zone}). Our system will be working on provisioning additional capacity.",
             )
         with self._services.lock:
             data = self._templates.data(order.template)

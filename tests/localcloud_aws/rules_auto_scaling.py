@@ -7,6 +7,25 @@ NO_MODEL = "instances are InService at once and stay so"
 
 RULES = (
     Rule(
+        "Refusals in AWS's words, as met in nomad-autoscaler#1290, terraform-aws-spacelift-workerpool-on-ec2#85, "
+        "aws-eks-asg-rolling-update-handler#16",
+        SCALING + "CHAP_Troubleshooting.html",
+        "test_words.py::test_refusals",
+        "words of its own",
+    ),
+    Rule(
+        "Why an instance was replaced, in AWS's words (repost.aws/knowledge-center/auto-scaling-instance-how-terminated)",
+        SCALING + "replace-unhealthy-instance.html",
+        "test_words.py::test_reasons_of_a_replacement",
+        "no activities",
+    ),
+    Rule(
+        "Why the desired capacity has changed, in AWS's words (repost.aws/knowledge-center/auto-scaling-scale-down)",
+        SCALING + "ec2-auto-scaling-verify-scaling-activity.html",
+        "test_words.py::test_causes_of_a_new_desired_capacity",
+        "no activities",
+    ),
+    Rule(
         "Launches, terminations and failed launches are told to the topics that asked for them",
         SCALING + "ec2-auto-scaling-sns-notifications.html",
         "test_notices.py::test_launches_terminations_and_failed_launches_are_told_to_those_who_asked",

@@ -314,7 +314,11 @@ def test_an_instance_is_attached_and_the_desired_capacity_grows() -> None:
     aws.call("AttachInstances", **GROUP, InstanceIds=[one])
     assert (aws.group().desired, aws.group().members[one].lifecycle) == (2, "InService")
     assert one in aws.compute.registered["arn:tg"]
-    for ids, text in (([one], "already part"), (["i-none"], "Invalid"), ([stray(aws, "i-2")], "above max")):
+    for ids, text in (
+        ([one], "already part"),
+        (["i-none"], "Invalid"),
+        ([stray(aws, "i-2")], "desired-size=2. To attach 1 instance, please update"),
+    ):
         with pytest.raises(AwsError, match=text):
             aws.call("AttachInstances", **GROUP, InstanceIds=ids)
     aws.call("UpdateAutoScalingGroup", **GROUP, MaxSize=9)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from localcloud.aws.autoscaling.records import Activity, Group, Member
 from localcloud.aws.autoscaling.world import World
+from localcloud.aws.errors import AwsError, ValidationError
 
 IN_PROGRESS = "InProgress"
 WAITING_LAUNCH = "MidLifecycleAction"
@@ -91,6 +92,29 @@ def user_request(now: float, instance_id: str, have: int, want: int) -> str:
     """Why an instance is terminated, detached or put in standby."""
     text = f"At {stamp(now)} instance {instance_id} was taken out of service in response to a user request"
     return text + (f", shrinking the capacity from {have} to {want}." if have != want else ".")
+
+
+def in_progress(group: Group) -> AwsError:
+    """The refusal of what has to wait for an activity, or for the cooldown after the last one.
+
+    The words are those of TwiN/aws-eks-asg-rolling-update-handler#16.
+    """
+    blocking = next(
+        (one for one in group.activities if one.running), group.activities[-1] if group.activities else None
+    )
+    which = f"Scaling activity {blocking.id}" if blocking else "A scaling activity"
+    return AwsError("ScalingActivityInProgress", f"{which} is in progress and blocks this action")
+
+
+def sizes(group: Group, deed: str, count: int) -> ValidationError:
+    """The refusal of what the group's sizes do not allow; `deed` in AWS's words.
+
+    They are those of spacelift-io/terraform-aws-spacelift-workerpool-on-ec2#85.
+    """
+    return ValidationError(
+        f"AutoScalingGroup {group.name} has min-size={group.min}, max-size={group.max}, and desired-size={group.desired}. "
+        f"To {deed} {count} instance{'' if count == 1 else 's'}, please update the AutoScalingGroup sizes appropriately."
+    )
 
 
 def begin(  # noqa: PLR0913  an activity says all of this

@@ -122,9 +122,7 @@ def set_desired(world: World, name: str, value: int, *, honor_cooldown: bool) ->
     validation.desired(group, value)
     now = world.clock.now()
     if honor_cooldown and (group.scaled_at and now < group.scaled_at + group.cooldown_s):
-        raise AwsError(
-            "ScalingActivityInProgress", f"Scaling activity is in progress or in cooldown for {name}: try again later"
-        )
+        raise activities.in_progress(group)
     if value != group.desired:
         group.request_cause = activities.desired_set(now, group.desired, value)
         group.desired = value

@@ -90,10 +90,7 @@ def attach(world: World, name: str, ids: Sequence[str]) -> None:
             raise ValidationError(f"Instance {instance_id} is in {stray.zone}, not in a zone of {name}: {group.zones}")
         strays.append(stray)
     if group.desired + len(strays) > group.max:
-        raise ValidationError(
-            f"New SetDesiredCapacity value {group.desired + len(strays)} is above max value {group.max} for the "
-            "AutoScalingGroup."
-        )
+        raise activities.sizes(group, "attach", len(strays))
     for stray in strays:
         group.desired += 1
         member = Member(
@@ -126,9 +123,7 @@ def exit_standby(world: World, name: str, ids: Sequence[str]) -> list[Activity]:
         if member.lifecycle is not Lifecycle.STANDBY:
             raise ValidationError(f"The instance {member.id} is not in Standby.")
     if group.desired + sum(m.weight for m in members) > group.max:
-        raise ValidationError(
-            f"Leaving standby would raise the desired capacity above the maximum {group.max} of {group.name}"
-        )
+        raise activities.sizes(group, "move out of standby", len(members))
     begun = []
     for member in members:
         group.desired += member.weight
@@ -152,9 +147,8 @@ def _withdraw(world: World, name: str, ids: Sequence[str], to: Lifecycle, *, dec
             raise ValidationError(f"The instance {member.id} is not in InService.")
     falling = [m for m in members if m.counts] if decrement else []
     if group.desired - sum(m.weight for m in falling) < group.min:
-        raise ValidationError(
-            f"The desired capacity of {group.name} would fall below its minimum {group.min}: lower the minimum first"
-        )
+        deed = "detach" if to is Lifecycle.DETACHING else "place into standby"
+        raise activities.sizes(group, deed, len(members))
     begun = []
     verb = "Detaching EC2 instance" if to is Lifecycle.DETACHING else "Moving EC2 instance to Standby"
     for member in members:

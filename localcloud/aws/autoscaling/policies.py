@@ -82,7 +82,7 @@ def execute(world: World, given: Mapping[str, Any]) -> None:
     if policy.type == STEP and honor:
         raise ValidationError("HonorCooldown is not valid for a step scaling policy")
     if honor and _cooling(world, group, policy):
-        raise AwsError("ScalingActivityInProgress", f"Scaling activity is in progress or in cooldown for {group.name}")
+        raise activities.in_progress(group)
     difference = None if value is None or threshold is None else float(value) - float(threshold)
     _apply(world, group, policy, _wanted(world, group, policy, difference, value), "")
 
