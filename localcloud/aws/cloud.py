@@ -107,6 +107,7 @@ class Cloud:
             self.save_services,
             self.access,
             self.direct,
+            self.machines.uid if isinstance(self.machines, ProcessMachines) else lambda _instance_id: None,
         )
         self._ticker = threading.Thread(target=self._tick_on, name="auto-scaling", daemon=True)
 

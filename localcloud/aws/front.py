@@ -201,6 +201,8 @@ class Front:
 
     def _metadata(self, path: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         reply = self._cloud.metadata.reply(environ["REQUEST_METHOD"], path.removeprefix(imds.PREFIX), environ)
+        if reply.lost:
+            hang_up(environ)
         extra = (
             [("X-aws-ec2-metadata-token-ttl-seconds", str(reply.token_ttl_s))] if reply.token_ttl_s is not None else []
         )
@@ -226,7 +228,7 @@ def hang_up(environ: Environ) -> None:
     """Close the connection without an answer; raises ConnectionError, which ends the request."""
     if connection := environ.get("werkzeug.socket"):
         connection.shutdown(socket.SHUT_RDWR)
-    raise ConnectionAbortedError("a fault loses this reply")
+    raise ConnectionAbortedError("this reply does not arrive")
 
 
 def respond(

@@ -1,8 +1,8 @@
 """The instance metadata service, as each machine sees its own: IMDSv2 with tokens, below a path that names the machine.
 
 Tokens are signed, not kept, so they outlive a restart. A template that says HttpTokens=required gets no answer without
-one; HttpEndpoint=disabled gets none at all. Credentials are of the role in the instance's profile and are renewed
-before they end.
+one; HttpEndpoint=disabled gets none at all. The answer to a request for a token goes no further than the template's
+HttpPutResponseHopLimit. Credentials are of the role in the instance's profile and are renewed before they end.
 """
 
 import base64
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from localcloud.aws import hops
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.direct_machines import DirectMachines
 from localcloud.aws.ec2_compute import Ec2Compute
@@ -40,6 +41,7 @@ class Reply:
     body: str = ""
     content_type: str = TEXT
     token_ttl_s: int | None = None
+    lost: bool = False  # it is sent, and does not arrive
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,8 +63,10 @@ class MetadataService:
         save: Callable[[], None],
         access: Access,
         direct: DirectMachines,
+        uid_of: Callable[[str], int | None],
     ) -> None:
-        """`secret` signs tokens; `save` writes down that credentials were issued."""
+        """`secret` signs tokens, `save` writes down that credentials were issued, `uid_of` says whose a machine's processes are."""
+        self._uid_of = uid_of
         self._services, self._compute, self._clock = services, compute, clock
         self._secret, self._target_state, self._save = secret.encode(), target_state, save
         self._access, self._direct = access, direct
@@ -81,7 +85,7 @@ class MetadataService:
         if not version:
             return Reply(200, "latest")
         if what == "api/token":
-            return self._token(method, instance_id, headers)
+            return self._token(method, instance, headers)
         if method not in {"GET", "HEAD"}:
             return Reply(405)
         token = headers.get(TOKEN_HEADER)
@@ -91,7 +95,7 @@ class MetadataService:
             return Reply(401)
         return self._data(instance, what.rstrip("/") if what.count("/") > 1 else what)
 
-    def _token(self, method: str, instance_id: str, headers: dict[str, Any]) -> Reply:
+    def _token(self, method: str, instance: Any, headers: dict[str, Any]) -> Reply:
         if method != "PUT":
             return Reply(405)
         if "HTTP_X_FORWARDED_FOR" in headers:
@@ -100,9 +104,14 @@ class MetadataService:
         if not text.isdigit() or not TOKEN_S_MIN <= int(text) <= TOKEN_S_MAX:
             return Reply(400)
         ends_at = int(self._clock.now()) + int(text)
-        content = f"{instance_id}|{ends_at}"
+        content = f"{instance.id}|{ends_at}"
         token = base64.urlsafe_b64encode(f"{content}|{self._sign(content)}".encode()).decode()
-        return Reply(200, token, token_ttl_s=int(text))
+        return Reply(200, token, token_ttl_s=int(text), lost=self._distance(instance.id, headers) > hop_limit(instance))
+
+    def _distance(self, instance_id: str, headers: dict[str, Any]) -> int:
+        client = (str(headers.get("REMOTE_ADDR", "127.0.0.1")), int(headers.get("REMOTE_PORT", 0)))
+        server = (client[0], int(headers.get("SERVER_PORT", 0)))
+        return hops.distance(self._uid_of(instance_id), client, server)
 
     def _is_valid(self, token: str, instance_id: str) -> bool:
         try:
@@ -220,6 +229,11 @@ class MetadataService:
             self._credentials[instance_id] = _Credentials(document, now + CREDENTIALS_S)
         self._save()
         return document
+
+
+def hop_limit(instance: Any) -> int:
+    """What the template says; 1 when it says nothing."""
+    return int(instance.metadata_options.http_put_response_hop_limit or 1)
 
 
 def untrusted(role: str) -> str:

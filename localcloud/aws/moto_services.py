@@ -16,7 +16,9 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # hundreds of imag
 import moto.backends
 from moto.core.model_instances import model_data
 from moto.ec2.models.amis import Ami
+from moto.iam.access_control import PermissionResult
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import FakeBucket
 
 ACCOUNT = "123456789012"
 AMI = "ami-headrace"
@@ -25,6 +27,12 @@ SAVED_SERVICES = ("ec2", "iam", "sts", "ssm", "elb", "elbv2", "cloudwatch", "log
 READ_ONLY_PREFIXES = ("Describe", "Get", "List", "Head", "Simulate", "Lookup")
 
 
+def permitted(*_: object) -> PermissionResult:
+    """What moto is told of every bucket: it would look at actions and resources only, whoever asks; `iam/access.py` has decided already."""
+    return PermissionResult.PERMITTED
+
+
+FakeBucket.get_permission = permitted  # type: ignore[method-assign]
 backends: Any = moto.backends.get_backend  # its two hundred overloads are of no use with names that are data
 
 

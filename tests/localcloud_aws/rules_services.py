@@ -237,4 +237,34 @@ RULES = (
         "test_ailments.py::test_a_clock_that_is_wrong_and_a_disk_that_is_slow",
         "has no machines",
     ),
+    Rule(
+        "The answer to a request for a metadata token goes no further than the hop limit",
+        EC2 + "instancedata-data-retrieval.html",
+        "test_processes.py::test_a_machine_is_given_what_it_needs_and_nothing_else",
+        "has no hop limit",
+    ),
+    Rule(
+        "Whoever launches with an instance profile needs iam:PassRole for its role; a template alone passes nothing",
+        IAM + "id_roles_use_passrole.html",
+        "test_identity.py::test_whoever_launches_with_a_role_must_be_allowed_to_pass_it",
+        "ignores it",
+    ),
+    Rule(
+        "A bucket's policy allows and denies beside those of users, sessions, boundaries; everybody includes who did not sign",
+        IAM + "reference_policies_evaluation-logic_policy-eval-basics-single-account.html",
+        "test_decision.py::test_identity_and_resource_policies_together",
+        "looks at actions and resources only, whoever asks",
+    ),
+    Rule(
+        "S3 holds to the policy of a bucket, and a copy must be allowed to read",
+        "AmazonS3/latest/userguide/bucket-policies.html",
+        "test_identity.py::test_a_buckets_policy_has_a_say",
+        "looks at actions and resources only, whoever asks",
+    ),
+    Rule(
+        "Managed policies that AssumeRole is given fence the session in",
+        IAM + "access_policies.html",
+        "test_identity.py::test_a_session_is_fenced_in_by_managed_policies_too",
+        "ignores them",
+    ),
 )

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud import ports
 from services.provisioner.domain.group_stack import TRUST
-from tests.localcloud_aws.front import FrontProcess, in_state, make_group, make_template
+from tests.localcloud_aws.front import FrontProcess, in_state, make_group, make_role, make_template
 
 NOBODY = {"aws_access_key_id": "AKIANOBODY0000000000", "aws_secret_access_key": "guess"}
 
@@ -177,3 +177,79 @@ def test_a_role_that_does_not_trust_ec2_gives_a_machine_nothing(strict: FrontPro
     (instance_id,) = in_state(strict, unique_name, "InService", 1)
     place = f"{strict.url}/_localcloud/imds/{instance_id}/latest/meta-data/iam/security-credentials/{unique_name}"
     assert httpx.get(place, trust_env=False).json()["Code"] == "AssumeRoleUnauthorizedAccess"
+
+
+def test_whoever_launches_with_a_role_must_be_allowed_to_pass_it(strict: FrontProcess, unique_name: str) -> None:
+    make_role(strict, unique_name)
+    role = strict.client("iam").get_role(RoleName=unique_name)["Role"]["Arn"]
+    with_role = make_template(strict, f"{unique_name}-with", IamInstanceProfile={"Name": unique_name})
+    without = make_template(strict, f"{unique_name}-without")
+    launches = ["ec2:*", "autoscaling:*"]
+    keys = make_user(strict, unique_name, allow(launches, ["*"]))
+    scaling, ec2 = strict.client("autoscaling", **keys), strict.client("ec2", **keys)
+
+    def create(name: str, template: str) -> None:
+        scaling.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=0,
+            MaxSize=1,
+            AvailabilityZones=["us-east-1a"],
+            LaunchTemplate={"LaunchTemplateId": template},
+        )
+
+    create(f"{unique_name}-without", without)
+    assert code_of(lambda: create(unique_name, with_role)) == "AccessDenied"
+    image = {"ImageId": "ami-headrace", "InstanceType": "m6a.large", "MinCount": 1, "MaxCount": 1}
+    profile = {"Name": unique_name}
+    assert code_of(lambda: ec2.run_instances(**image, IamInstanceProfile=profile)) == "UnauthorizedOperation"
+    condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    document = allow(["iam:PassRole"], [role], Condition=condition)
+    strict.client("iam").put_user_policy(UserName=unique_name, PolicyName="pass", PolicyDocument=document)
+    create(unique_name, with_role)
+    ec2.run_instances(**image, IamInstanceProfile=profile)
+
+
+def test_a_buckets_policy_has_a_say(strict: FrontProcess, unique_name: str) -> None:
+    own = strict.client("s3")
+    own.create_bucket(Bucket=unique_name)
+    own.put_object(Bucket=unique_name, Key="shared/a", Body=b"x")
+    own.put_object(Bucket=unique_name, Key="closed/a", Body=b"x")
+    keys = make_user(strict, unique_name, allow(["s3:PutObject"], ["*"]))
+    arn = f"arn:aws:iam::123456789012:user/{unique_name}"
+    theirs, place = strict.client("s3", **keys), f"arn:aws:s3:::{unique_name}"
+    read = {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "s3:GetObject", "Resource": f"{place}/shared/*"}
+    shut = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"{place}/closed/*"}
+    other = {"Effect": "Deny", "Principal": {"AWS": f"{arn}-2"}, "Action": "s3:GetObject", "Resource": f"{place}/*"}
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{place}/shared/*"}
+    url = f"{strict.url}/{unique_name}/shared/a"
+    assert code_of(lambda: theirs.get_object(Bucket=unique_name, Key="shared/a")) == "AccessDenied"
+    source = {"Bucket": unique_name, "Key": "shared/a"}
+    assert code_of(lambda: theirs.copy_object(Bucket=unique_name, Key="b", CopySource=source)) == "AccessDenied"
+    own.put_bucket_policy(Bucket=unique_name, Policy=json.dumps({"Statement": [read, shut, other]}))
+    assert theirs.get_object(Bucket=unique_name, Key="shared/a")["Body"].read() == b"x"
+    theirs.copy_object(Bucket=unique_name, Key="b", CopySource=source)
+    assert code_of(lambda: theirs.get_object(Bucket=unique_name, Key="closed/a")) == "AccessDenied"
+    assert code_of(lambda: theirs.put_object(Bucket=unique_name, Key="closed/b", Body=b"y")) == "AccessDenied"
+    assert code_of(lambda: own.put_object(Bucket=unique_name, Key="closed/b", Body=b"y")) == "AccessDenied"
+    assert httpx.get(url, trust_env=False).status_code == 403
+    own.put_bucket_policy(Bucket=unique_name, Policy=json.dumps({"Statement": [everybody]}))
+    assert httpx.get(url, trust_env=False).content == b"x"
+    own.delete_bucket_policy(Bucket=unique_name)
+    assert httpx.get(url, trust_env=False).status_code == 403
+
+
+def test_a_session_is_fenced_in_by_managed_policies_too(strict: FrontProcess, unique_name: str) -> None:
+    iam = strict.client("iam")
+    user = make_user(strict, unique_name, allow(["sts:AssumeRole"], ["*"]))
+    document = trust(Action="sts:AssumeRole", Principal={"AWS": f"arn:aws:iam::123456789012:user/{unique_name}"})
+    role = iam.create_role(RoleName=unique_name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    both = allow(["ec2:DescribeVpcs", "ec2:DescribeSubnets"], ["*"])
+    iam.put_role_policy(RoleName=unique_name, PolicyName="own", PolicyDocument=both)
+    one = iam.create_policy(PolicyName=unique_name, PolicyDocument=allow(["ec2:DescribeVpcs", "iam:*"], ["*"]))
+    fence = [{"arn": one["Policy"]["Arn"]}]
+    sts = strict.client("sts", **user)
+    taken = sts.assume_role(RoleArn=role, RoleSessionName="session", PolicyArns=fence)["Credentials"]
+    fenced = strict.client("ec2", **session_keys(taken))
+    fenced.describe_vpcs()
+    assert code_of(fenced.describe_subnets) == "UnauthorizedOperation"
+    assert code_of(strict.client("iam", **session_keys(taken)).list_roles) == "AccessDenied"

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from localcloud.process import kill_session
 from tests.localcloud_aws.front import FrontProcess, describe, in_state, make_group, make_role, make_template, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+NOBODY = 65534
 NODE = Path(__file__).parent / "tiny_node.py"
 HOOK = {"LifecycleHookName": "boot", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}
 
@@ -45,6 +47,23 @@ def make_front(place: Path, port: int | None = None, *node: str) -> FrontProcess
     command = " ".join([sys.executable, str(NODE), *node])
     arguments = ("--machines", "process", "--state", str(place / "state"), "--node-command", command)
     return FrontProcess(port or ports.choose(), place / "front.log", *arguments)
+
+
+ASKING = """
+import http.client, sys, urllib.request
+wanted = urllib.request.Request(sys.argv[1], method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+try:
+    print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(wanted, timeout=60).read().decode())
+except (http.client.RemoteDisconnected, ConnectionResetError):
+    print()
+"""
+
+
+def token_as(uid: int, url: str) -> str:
+    """The token that a process of a user gets; empty when no answer reaches it."""
+    command = [str(Path(sys.executable).resolve()), "-I", "-c", ASKING, url]
+    done = subprocess.run(command, user=uid, cwd="/", capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.strip()
 
 
 def told(place: Path, instance_id: str) -> dict[str, object]:
@@ -79,6 +98,12 @@ def test_a_machine_is_given_what_it_needs_and_nothing_else(front: FrontProcess, 
     assert {"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_ENDPOINT_URL", "HEADRACE_NODE_ADDRESS"} <= set(environment)
     assert not {"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(environment)
     assert os.getsid(machine["pid"]) == machine["pid"]
+    place_of_token = f"{front.url}/_localcloud/imds/{instance_id}/latest/api/token"
+    assert token_as(os.geteuid(), place_of_token)
+    another = NOBODY if os.geteuid() == 0 else os.geteuid()  # only root can be somebody else
+    assert bool(token_as(another, place_of_token)) is (another == os.geteuid())
+    front.client("ec2").modify_instance_metadata_options(InstanceId=instance_id, HttpPutResponseHopLimit=2)
+    assert token_as(another, place_of_token)
     front.client("autoscaling").set_desired_capacity(AutoScalingGroupName="g", DesiredCapacity=0)
     until(lambda: not lives(machine["pid"]), "the machine to end")
     assert "ended in order" in (place / "machines" / instance_id / "console.log").read_text()

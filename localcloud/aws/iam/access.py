@@ -7,11 +7,13 @@ enforce   as `roles`, and a key that nobody was given is refused
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.errors import AwsError
-from localcloud.aws.iam import principals, signature
-from localcloud.aws.iam.policy import Effect, Question, evaluate, evaluate_trust
+from localcloud.aws.iam import passing, principals, signature
+from localcloud.aws.iam.decision import permits
+from localcloud.aws.iam.policy import Effect, Question, evaluate_trust
 from localcloud.aws.iam.principals import Principal
 from localcloud.aws.iam.resources import Call, Namer, Subject
 from localcloud.aws.iam.signature import Received, Signed
@@ -22,6 +24,7 @@ MODES = (OFF, ROLES, ENFORCE)
 ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})  # whatever policies say
 ASSUME, TAG_SESSION = "sts:AssumeRole", "sts:TagSession"
 SESSION_TAGS_MAX = 50
+S3_ARN = "arn:aws:s3:::"
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,6 +92,8 @@ class Access:
         if self.mode != OFF and subject.action not in ALWAYS_ALLOWED:
             for resource in subject.resources:
                 self._permit(caller, call, subject, resource)
+            for also in (*self._copied(received, call), *self._passed(call)):
+                self._permit(caller, call, also, also.resources[0])
         if assumes:
             self._trust(caller, call)
 
@@ -105,6 +110,8 @@ class Access:
         words = REFUSALS.get(service, QUERY)
         nobody = principals.administrator(self._services.account)
         if signed is None:
+            if self.mode == ENFORCE and service == "s3":
+                return principals.ANONYMOUS
             if self.mode == ENFORCE:
                 raise AwsError(words.unsigned[0], "Request is missing Authentication Token", words.unsigned[1])
             return nobody
@@ -145,18 +152,40 @@ class Access:
             )
 
     def _permit(self, caller: Principal, call: Call, subject: Subject, resource: str) -> None:
-        context = self._context(caller, subject, resource)
-        question = Question(subject.action, resource, context)
-        allowed = evaluate(caller.policies, question) is Effect.ALLOWED
-        for fence in (caller.boundaries, caller.session_policies):
-            allowed = allowed and (not fence or evaluate(fence, question) is Effect.ALLOWED)
-        if not allowed:
+        context = {**self._context(caller, subject, resource), **subject.context}
+        if not permits(caller, Question(subject.action, resource, context), self._policy_of(call, resource)):
             code, status = REFUSALS.get(call.service, QUERY).denied
             raise AwsError(
                 code,
                 f"User: {caller.arn} is not authorized to perform: {subject.action} on resource: {resource}",
                 status,
             )
+
+    def _policy_of(self, call: Call, resource: str) -> str | None:
+        """The policy of the bucket that a resource is, or is in."""
+        name = resource.removeprefix(S3_ARN).partition("/")[0]
+        bucket = self._services.backend("s3").buckets.get(name) if call.service == "s3" else None
+        return bucket.policy.decode(errors="replace") if bucket is not None and bucket.policy is not None else None
+
+    @staticmethod
+    def _copied(received: Received, call: Call) -> list[Subject]:
+        """What a copy reads."""
+        source = unquote(received.headers.get("x-amz-copy-source", "")).lstrip("/").partition("?")[0]
+        return [Subject("s3:GetObject", (S3_ARN + source,), {})] if call.service == "s3" and source else []
+
+    def _passed(self, call: Call) -> list[Subject]:
+        """The roles that a call hands to a service, each with what a condition may look at."""
+        iam, ec2 = self._services.backend("iam"), self._services.backend("ec2")
+        with self._services.lock:
+            found = list(
+                passing.passed(
+                    call.service,
+                    call.form,
+                    lambda profile: passing.roles_of_profile(iam, profile),
+                    lambda key, name, version: passing.profile_of_template(ec2, key, name, version),
+                )
+            )
+        return [Subject("iam:PassRole", (role,), {}, {"iam:passedtoservice": (service,)}) for role, service in found]
 
     def _trust(self, caller: Principal, call: Call) -> None:
         """The role's own word on who may take it: ExternalId, session name and session tags are conditions of it."""

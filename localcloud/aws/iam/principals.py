@@ -11,6 +11,7 @@ from typing import Any
 from localcloud.aws.moto_services import MotoServices
 
 SESSION_TAGS = "localcloud_session_tags"
+SESSION_POLICIES = "localcloud_session_policies"  # the ARNs of managed ones
 SOURCE_INSTANCE = "localcloud_source_instance"
 
 
@@ -38,6 +39,9 @@ class Principal:
         return {"AWS": {self.arn, self.role_arn, self.account, root} - {""}}
 
 
+ANONYMOUS = Principal("anonymous", "", "Anonymous", "anonymous", "")  # whoever did not sign
+
+
 def administrator(account: str) -> Principal:
     """The account itself: whoever comes with a key that nobody was given, while that is allowed."""
     everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -60,10 +64,12 @@ def role_of(services: MotoServices, arn: str) -> Any:
 
 
 def note_session(services: MotoServices, form: Mapping[str, str]) -> None:
-    """Keep the tags of the session that AssumeRole has just made; moto forgets them. Moto's lock must be held."""
+    """Keep the tags and managed policies of the session that AssumeRole has just made; moto forgets them. Moto's lock must be held."""
     sessions = services.backend("sts").assumed_roles
     if sessions and sessions[-1].session_name == form.get("RoleSessionName"):
         setattr(sessions[-1], SESSION_TAGS, session_tags(form))
+        arns = [value for key, value in form.items() if key.startswith("PolicyArns.member.") and key.endswith(".arn")]
+        setattr(sessions[-1], SESSION_POLICIES, arns)
 
 
 def session_tags(form: Mapping[str, str]) -> dict[str, str]:
@@ -110,7 +116,7 @@ def _session(services: MotoServices, session: Any) -> Principal:
         expires_at=(ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp(),
         policies=tuple(_documents(role)) if role is not None else (),
         boundaries=_boundary(services, role),
-        session_policies=(session.policy,) if session.policy else (),
+        session_policies=_session_policies(services, session),
         context=context,
     )
 
@@ -118,6 +124,15 @@ def _session(services: MotoServices, session: Any) -> Principal:
 def _documents(owner: Any) -> list[Any]:
     """Inline policies first, then the attached ones, each in its default version."""
     return [*owner.policies.values(), *(policy.document for policy in owner.managed_policies.values())]
+
+
+def _session_policies(services: MotoServices, session: Any) -> tuple[Any, ...]:
+    """The policy that AssumeRole was given and the managed ones that it named; one that is gone allows nothing."""
+    known = services.backend("iam").managed_policies
+    named = [
+        known[arn].document if arn in known else {"Statement": []} for arn in getattr(session, SESSION_POLICIES, ())
+    ]
+    return (*((session.policy,) if session.policy else ()), *named)
 
 
 def _boundary(services: MotoServices, role: Any) -> tuple[Any, ...]:

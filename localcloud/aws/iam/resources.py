@@ -6,7 +6,7 @@ about `*`, so that a policy that names resources does not allow it.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 PREFIXES = {"monitoring": "cloudwatch"}  # where a signature's service is not the prefix of its actions
@@ -60,6 +60,7 @@ class Subject:
     action: str
     resources: tuple[str, ...]
     tags: Mapping[str, str]  # of the request: what is to be tagged
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # condition keys of this action alone
 
 
 @dataclass(slots=True, frozen=True)
@@ -91,7 +92,7 @@ class Namer:
         prefix = PREFIXES.get(call.service, call.service)
         if call.service == "s3":
             action, resources = s3_subject(call)
-            return Subject(f"s3:{action}", resources, {})
+            return Subject(f"s3:{action}", resources, {}, s3_context(call))
         found: tuple[str, ...]
         match call.service:
             case "autoscaling":
@@ -167,6 +168,16 @@ def s3_subject(call: Call) -> tuple[str, tuple[str, ...]]:
                 action = f"{'Put' if call.method == 'DELETE' else VERBS.get(call.method, '')}{what}"
         action = next((what for name, what in S3_LISTINGS.items() if name in asked), action)
     return action, (arn,)
+
+
+def s3_context(call: Call) -> dict[str, tuple[str, ...]]:
+    """The condition keys that S3 takes from a listing's query.
+
+    >>> s3_context(Call("s3", "", {}, "GET", "/bucket", "list-type=2&prefix=a%2F", b""))
+    {'s3:prefix': ('a/',)}
+    """
+    asked = dict(parse_qsl(call.query, keep_blank_values=True))
+    return {f"s3:{name}": (asked[name],) for name in ("prefix", "delimiter", "max-keys") if name in asked}
 
 
 def request_tags(form: Mapping[str, str]) -> dict[str, str]:
