@@ -67,15 +67,16 @@ class Control:
         """Something to a machine: crash, stop, hang, wake, interrupt, rebalance."""
         self._ask("POST", f"machines/{instance_id}/{deed}", how)
 
-    def reachable(self, source: str, target: str, port: int, protocol: str = "tcp") -> tuple[bool, str]:
+    def reachable(self, source: str, target: str, port: int, protocol: str = "tcp", ip: int = 4) -> tuple[bool, str]:
         """Whether an instance (or "internet") can connect to a port of another, and why."""
-        asked = urlencode({"source": source, "target": target, "port": port, "protocol": protocol})
+        asked = urlencode({"source": source, "target": target, "port": port, "protocol": protocol, "ip": ip})
         found = self._ask("GET", f"network/reachable?{asked}")
         return bool(found["yes"]), str(found["why"])
 
-    def internet_from(self, subnet: str, *, public: bool = True) -> tuple[bool, str]:
+    def internet_from(self, subnet: str, *, public: bool = True, ip: int = 4) -> tuple[bool, str]:
         """Whether machines of a subnet can reach the internet, and why; `public`: they have public addresses."""
-        found = self._ask("GET", f"network/internet?{urlencode({'subnet': subnet, 'public': str(public).lower()})}")
+        asked = urlencode({"subnet": subnet, "public": str(public).lower(), "ip": ip})
+        found = self._ask("GET", f"network/internet?{asked}")
         return bool(found["yes"]), str(found["why"])
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -7,8 +7,8 @@ POST   machines/ID/ACTION             crash | stop | hang | wake
 POST   machines/ID/rebalance          EC2 recommends to replace it (spot capacity may be wanted back)
 POST   machines/ID/interrupt          {"seconds"}: EC2 takes a spot machine after two minutes, or so many seconds
 GET    prometheus-targets             discovery document of the running machines
-GET    network/reachable              ?source=ID|internet&target=ID&port=N[&protocol=tcp|udp]: yes, why
-GET    network/internet               ?subnet=ID[&public=false]: whether it can be reached from there, why
+GET    network/reachable              ?source=ID|internet&target=ID&port=N[&protocol=tcp|udp][&ip=6]: yes, why
+GET    network/internet               ?subnet=ID[&public=false][&ip=6]: whether it can be reached from there, why
 GET    faults                         those that have not ended
 POST   faults                         {"kind", "seconds", ...}: see fault_kinds.py
 DELETE faults, faults/ID              end all, or one
@@ -90,10 +90,12 @@ class ControlApi:
         match parts:
             case ["reachable"]:
                 port, protocol = int(asked.get("port", "0")), asked.get("protocol", "tcp")
-                return self._cloud.network.reachable(asked.get("source", ""), asked.get("target", ""), port, protocol)
+                source, target = asked.get("source", ""), asked.get("target", "")
+                return self._cloud.network.reachable(source, target, port, protocol, int(asked.get("ip", "4")))
             case ["internet"]:
                 public = asked.get("public", "true") == "true"
-                return self._cloud.network.internet_from(asked.get("subnet", ""), public=public)
+                version = int(asked.get("ip", "4"))
+                return self._cloud.network.internet_from(asked.get("subnet", ""), public=public, version=version)
             case _:
                 raise AwsError("NotFound", f"Ask {PREFIX}network/reachable or {PREFIX}network/internet", 404)
 

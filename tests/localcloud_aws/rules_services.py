@@ -267,4 +267,16 @@ RULES = (
         "test_identity.py::test_a_session_is_fenced_in_by_managed_policies_too",
         "ignores them",
     ),
+    Rule(
+        "IPv6 needs ranges, rules, entries and routes of its own; an egress-only gateway lets out, and nothing in",
+        VPC + "egress-only-internet-gateway.html",
+        "test_network.py::test_the_ways_out_of_a_subnet",
+        "stores the gateways",
+    ),
+    Rule(
+        "A rule or a route may name a prefix list, and is about each of its ranges",
+        VPC + "managed-prefix-lists.html",
+        "test_network.py::test_ipv6_and_prefix_lists_are_evaluated_too",
+        "stores the lists",
+    ),
 )

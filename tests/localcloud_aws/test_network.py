@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import pytest
@@ -82,6 +82,60 @@ def test_the_most_specific_route_decides() -> None:
     assert reach.route_of(replace(A, routes=(wide, narrow)), IPv4Network("8.8.8.8/32")) is wide
 
 
+ALL6 = IPv6Network("::/0")
+A6 = replace(A, network6=IPv6Network("2600:1f18::/64"), acl_in=(), acl_out=())
+B6 = replace(B, network6=IPv6Network("2600:1f18:0:1::/64"), acl_in=(), acl_out=())
+OPEN6 = (AclRule(101, "-1", 0, 65535, ALL6, allow=True),)
+OUT6 = Allowance("-1", 0, 65535, ALL6)
+RULES6 = [
+    ("everything", OUT6, True),
+    ("by its range", Allowance("tcp", 7400, 7400, A6.network6), True),
+    ("by another range", Allowance("tcp", 7400, 7400, B6.network6), False),
+    ("by IPv4 only", EVERYTHING, False),
+    ("by group", Allowance("tcp", 7400, 7400, group="sg-s"), True),
+]
+
+
+@pytest.mark.parametrize(("rule", "yes"), [row[1:] for row in RULES6], ids=[row[0] for row in RULES6])
+def test_a_rule_of_ipv6_is_not_one_of_ipv4(rule: Allowance, yes: bool) -> None:
+    here, there = replace(A6, acl_in=OPEN6, acl_out=OPEN6), replace(B6, acl_in=OPEN6, acl_out=OPEN6)
+    source = interface("s", here, ways_out=(OUT6,))
+    assert reach.reachable(source, interface("t", there, rule), 7400, version=6).yes is yes
+    assert not reach.reachable(source, interface("t", there, OUT6), 7400).yes
+
+
+def test_ipv6_needs_a_range_and_entries_of_its_own_in_the_acl() -> None:
+    source, target = interface("s", A6, ways_out=(OUT6,)), interface("t", B6, OUT6)
+    assert "no IPv6 range" in reach.reachable(SOURCE, target, 80, version=6).why
+    assert "ACL of a denies" in reach.reachable(source, target, 80, version=6).why
+    only4 = replace(A6, acl_in=OPEN, acl_out=OPEN)
+    assert "ACL of a denies" in reach.reachable(replace(source, place=only4), target, 80, version=6).why
+
+
+IGW6, EGRESS = RouteTo(ALL6, reach.INTERNET_GATEWAY), RouteTo(ALL6, reach.EGRESS_ONLY)
+WAYS_OUT = [
+    ("no route", (), 6, False),
+    ("an internet gateway, without a public address", (IGW6,), 6, True),
+    ("an egress-only gateway", (EGRESS,), 6, True),
+    ("IPv4's gateway is not IPv6's", (RouteTo(ALL, reach.INTERNET_GATEWAY),), 6, False),
+    ("an egress-only gateway is not IPv4's", (EGRESS,), 4, False),
+    ("a peer", (RouteTo(ALL6, reach.PEERING, vpc="vpc-2"),), 6, False),
+]
+
+
+@pytest.mark.parametrize(("routes", "version", "yes"), [row[1:] for row in WAYS_OUT], ids=[row[0] for row in WAYS_OUT])
+def test_the_ways_out_of_a_subnet(routes: tuple[RouteTo, ...], version: int, yes: bool) -> None:
+    subnet = replace(A6, routes=routes, acl_in=(*OPEN, *OPEN6), acl_out=(*OPEN, *OPEN6))
+    assert reach.internet_from(subnet, public=False, version=version).yes is yes
+
+
+def test_nothing_comes_in_by_an_egress_only_gateway() -> None:
+    opened = replace(A6, acl_in=OPEN6, acl_out=OPEN6)
+    target = interface("t", replace(opened, routes=(EGRESS,)), OUT6)
+    assert "internet gateway" in reach.reachable(None, target, 443, version=6).why
+    assert reach.reachable(None, replace(target, place=replace(opened, routes=(IGW6,))), 443, version=6).yes
+
+
 @pytest.fixture
 def control(localcloud_aws: FrontProcess) -> Iterator[Control]:
     with Control(localcloud_aws.url) as one:
@@ -151,3 +205,45 @@ def test_a_subnet_reaches_the_internet_by_a_gateway_or_by_nat(
     assert control.internet_from(private, public=False) == (True, "by a NAT gateway")
     ec2.delete_route(RouteTableId=tables[public], DestinationCidrBlock="0.0.0.0/0")
     assert "no way out" in control.internet_from(private)[1]
+
+
+def test_ipv6_and_prefix_lists_are_evaluated_too(
+    localcloud_aws: FrontProcess, control: Control, unique_name: str
+) -> None:
+    ec2 = localcloud_aws.client("ec2")
+    network = ec2.create_vpc(CidrBlock="10.60.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
+    block = network["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"].replace("/56", "/64")
+    zone = {"VpcId": network["VpcId"], "AvailabilityZone": "us-east-1a"}
+    subnet = ec2.create_subnet(**zone, CidrBlock="10.60.1.0/24", Ipv6CidrBlock=block)["Subnet"]["SubnetId"]
+    ranges = {"Cidr": "10.60.0.0/16", "Description": "ours"}
+    known = ec2.create_managed_prefix_list(
+        PrefixListName=unique_name, MaxEntries=5, AddressFamily="IPv4", Entries=[ranges]
+    )["PrefixList"]["PrefixListId"]
+    group = ec2.create_security_group(GroupName=unique_name, Description="d", VpcId=network["VpcId"])["GroupId"]
+    ways_in = {"IpProtocol": "tcp", "FromPort": 7400, "ToPort": 7400, "PrefixListIds": [{"PrefixListId": known}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ways_in])
+    image = {"ImageId": "ami-headrace", "InstanceType": "m6a.large", "SubnetId": subnet, "SecurityGroupIds": [group]}
+    made = ec2.run_instances(**image, MinCount=2, MaxCount=2)["Instances"]
+    source, target = (one["InstanceId"] for one in made)
+    assert control.reachable(source, target, 7400)[0]
+    assert "no ingress rule" in control.reachable(source, target, 7401)[1]
+    assert control.reachable(source, target, 7400, ip=6) == (False, f"no ingress rule of {group} allows tcp 7400")
+    assert control.internet_from(subnet, ip=6) == (False, f"{subnet} has no route to ::/0")
+    table = ec2.create_route_table(VpcId=network["VpcId"])["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+    gateway = ec2.create_egress_only_internet_gateway(VpcId=network["VpcId"])["EgressOnlyInternetGateway"]
+    way = gateway["EgressOnlyInternetGatewayId"]
+    ec2.create_route(RouteTableId=table, DestinationIpv6CidrBlock="::/0", EgressOnlyInternetGatewayId=way)
+    acl = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [network["VpcId"]]}])["NetworkAcls"][0]
+    for egress in (True, False):
+        ec2.create_network_acl_entry(
+            NetworkAclId=acl["NetworkAclId"],
+            RuleNumber=99,
+            Protocol="-1",
+            RuleAction="allow",
+            Egress=egress,
+            Ipv6CidrBlock="::/0",
+        )
+    assert control.internet_from(subnet, ip=6) == (True, "by its egress-only internet gateway")
+    with pytest.raises(ControlRefusedError, match="ip must be 4 or 6"):
+        control.internet_from(subnet, ip=5)

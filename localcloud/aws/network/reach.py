@@ -3,18 +3,23 @@
 Security groups allow and remember: the way out of the source and the way into the target must each be allowed by one rule, and answers
 pass. Network ACLs are evaluated by rule number, the first that matches decides, and they forget: the answers' way back, to an
 ephemeral port, must be allowed too. Of a route table's routes the most specific one decides. An instance stands for its subnet's
-whole range: a CIDR rule lets it pass when it covers all of it.
+whole range: a CIDR rule lets it pass when it covers all of it. IPv4 and IPv6 are asked for each by itself; an IPv6 address is public, and
+an egress-only gateway lets its packets out and nothing in but answers.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
+Range = IPv4Network | IPv6Network
+IPV4, IPV6 = 4, 6
 INTERNET = IPv4Network("0.0.0.0/0")
+EVERYWHERE: dict[int, Range] = {IPV4: INTERNET, IPV6: IPv6Network("::/0")}
 ANY = "-1"
 EPHEMERAL = (1024, 65535)
 PORT_MAX = 65535
 LOCAL, INTERNET_GATEWAY, NAT, PEERING = "local", "internet-gateway", "nat", "peering"
+EGRESS_ONLY = "egress-only-gateway"
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,16 +37,17 @@ class Allowance:
     protocol: str  # "tcp", "udp" or ANY
     first: int
     last: int
-    cidr: IPv4Network | None = None
+    cidr: Range | None = None
     group: str = ""
 
-    def covers(self, protocol: str, port: int, peer: "Interface | None") -> bool:
+    def covers(self, protocol: str, port: int, peer: "Interface | None", version: int = IPV4) -> bool:
         """Whether it lets such packets pass; no peer: the internet."""
         if self.protocol != ANY and not (self.protocol == protocol and self.first <= port <= self.last):
             return False
-        if peer is None:
-            return self.cidr == INTERNET
-        return self.group in peer.groups if self.group else self.cidr is not None and peer.network.subnet_of(self.cidr)
+        if self.group:
+            return peer is not None and self.group in peer.groups
+        whole = EVERYWHERE[version] if peer is None else peer.place.range(version)
+        return self.cidr is not None and whole is not None and within(whole, self.cidr)
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,15 +58,15 @@ class AclRule:
     protocol: str
     first: int
     last: int
-    cidr: IPv4Network
+    cidr: Range
     allow: bool
 
 
 @dataclass(slots=True, frozen=True)
 class RouteTo:
-    """A route: `kind` is one of LOCAL, INTERNET_GATEWAY, NAT, PEERING; `subnet` is a NAT gateway's own."""
+    """A route: `kind` is one of LOCAL, INTERNET_GATEWAY, EGRESS_ONLY, NAT, PEERING; `subnet` is a NAT gateway's own."""
 
-    cidr: IPv4Network
+    cidr: Range
     kind: str
     subnet: str = ""
     vpc: str = ""
@@ -76,6 +82,11 @@ class Place:
     routes: Sequence[RouteTo]
     acl_in: Sequence[AclRule]
     acl_out: Sequence[AclRule]
+    network6: IPv6Network | None = None
+
+    def range(self, version: int) -> Range | None:
+        """Where its addresses are from; None when it has none of that version."""
+        return self.network if version == IPV4 else self.network6
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,68 +100,95 @@ class Interface:
     ways_out: Sequence[Allowance]
     public: bool = False
 
-    @property
-    def network(self) -> IPv4Network:
-        """Where its address is from."""
-        return self.place.network
 
-
-def reachable(source: Interface | None, target: Interface, port: int, protocol: str = "tcp") -> Verdict:
-    """Whether the source (None: the internet) can connect to a port of the target."""
-    from_network = source.network if source else INTERNET
-    if source is not None:
-        if not any(rule.covers(protocol, port, target) for rule in source.ways_out):
-            return Verdict(yes=False, why=f"no egress rule of {names(source)} allows {protocol} {port} to {target.id}")
-        if source.place.vpc != target.place.vpc and not peered(source.place, target.place):
-            return Verdict(yes=False, why=f"no route leads from {source.place.id} to {target.place.id} and back")
-    elif not target.public:
-        return Verdict(yes=False, why=f"{target.id} has no public address")
-    elif (route := route_of(target.place, INTERNET)) is None or route.kind != INTERNET_GATEWAY:
-        return Verdict(yes=False, why=f"no route of {target.place.id} leads to an internet gateway")
-    if not any(rule.covers(protocol, port, source) for rule in target.ways_in):
+def reachable(
+    source: Interface | None, target: Interface, port: int, protocol: str = "tcp", version: int = IPV4
+) -> Verdict:
+    """Whether the source (None: the internet) can connect to a port of the target, by IPv4 or IPv6."""
+    for one in (source, target):
+        if one is not None and one.place.range(version) is None:
+            return Verdict(yes=False, why=f"{one.place.id} has no IPv{version} range")
+    if refused := apart(source, target, port, protocol, version):
+        return refused
+    if not any(rule.covers(protocol, port, source, version) for rule in target.ways_in):
         return Verdict(yes=False, why=f"no ingress rule of {names(target)} allows {protocol} {port}")
-    within = source is not None and source.place.id == target.place.id
-    if not within:  # network ACLs stand at the edges of subnets
-        if source is not None and (refused := barred(source.place, target.network, port, protocol, way_out=True)):
+    if source is None or source.place.id != target.place.id:  # network ACLs stand at the edges of subnets
+        there, here = target.place.range(version), source.place.range(version) if source else EVERYWHERE[version]
+        if source is not None and there and (refused := barred(source.place, there, port, protocol, way_out=True)):
             return refused
-        if refused := barred(target.place, from_network, port, protocol, way_out=False):
+        if here and (refused := barred(target.place, here, port, protocol, way_out=False)):
             return refused
     return Verdict(yes=True, why="security groups, network ACLs and routes allow it")
 
 
-def internet_from(place: Place, places: Iterable[Place] = (), *, public: bool = True) -> Verdict:
+def apart(source: Interface | None, target: Interface, port: int, protocol: str, version: int) -> Verdict | None:
+    """Why no packet gets as far as the target's security groups; None when it does."""
+    if source is not None:
+        if not any(rule.covers(protocol, port, target, version) for rule in source.ways_out):
+            return Verdict(yes=False, why=f"no egress rule of {names(source)} allows {protocol} {port} to {target.id}")
+        if source.place.vpc != target.place.vpc and not peered(source.place, target.place, version):
+            return Verdict(yes=False, why=f"no route leads from {source.place.id} to {target.place.id} and back")
+        return None
+    if version == IPV4 and not target.public:
+        return Verdict(yes=False, why=f"{target.id} has no public address")
+    if (route := route_of(target.place, EVERYWHERE[version])) is None or route.kind != INTERNET_GATEWAY:
+        return Verdict(yes=False, why=f"no route of {target.place.id} leads to an internet gateway")
+    return None
+
+
+def internet_from(place: Place, places: Iterable[Place] = (), *, public: bool = True, version: int = IPV4) -> Verdict:
     """Whether a subnet can reach the internet: by a gateway (a public address given), or by a NAT gateway that can."""
-    if place.id and (refused := barred(place, INTERNET, 443, "tcp", way_out=True)):
+    whole = EVERYWHERE[version]
+    if place.range(version) is None:
+        return Verdict(yes=False, why=f"{place.id} has no IPv{version} range")
+    if place.id and (refused := barred(place, whole, 443, "tcp", way_out=True)):
         return refused
-    route = route_of(place, INTERNET)
+    route = route_of(place, whole)
     if route is None:
-        return Verdict(yes=False, why=f"{place.id} has no route to 0.0.0.0/0")
-    if route.kind == INTERNET_GATEWAY:
-        return Verdict(public, "by its internet gateway" if public else "an internet gateway needs a public address")
-    if route.kind == NAT:
-        home = next((one for one in places if one.id == route.subnet), None)
-        beyond = route_of(home, INTERNET) if home else None
-        good = beyond is not None and beyond.kind == INTERNET_GATEWAY
-        return Verdict(good, "by a NAT gateway" if good else f"its NAT gateway in {route.subnet} has no way out")
-    return Verdict(yes=False, why=f"its route to 0.0.0.0/0 leads to a {route.kind}")
+        return Verdict(yes=False, why=f"{place.id} has no route to {whole}")
+    match route.kind:
+        case kind if kind == INTERNET_GATEWAY:
+            good = public or version == IPV6
+            return Verdict(good, "by its internet gateway" if good else "an internet gateway needs a public address")
+        case kind if kind == EGRESS_ONLY:
+            return Verdict(yes=True, why="by its egress-only internet gateway")
+        case kind if kind == NAT:
+            home = next((one for one in places if one.id == route.subnet), None)
+            beyond = route_of(home, whole) if home else None
+            good = beyond is not None and beyond.kind == INTERNET_GATEWAY
+            return Verdict(good, "by a NAT gateway" if good else f"its NAT gateway in {route.subnet} has no way out")
+        case kind:
+            return Verdict(yes=False, why=f"its route to {whole} leads to a {kind}")
 
 
-def route_of(place: Place, network: IPv4Network) -> RouteTo | None:
+def within(inner: Range, outer: Range) -> bool:
+    """Whether a range is a part of another; never of one of the other version.
+
+    >>> within(IPv6Network("2600::/64"), IPv6Network("::/0")), within(IPv6Network("2600::/64"), INTERNET)
+    (True, False)
+    """
+    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
+        return inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
+
+def route_of(place: Place, network: Range) -> RouteTo | None:
     """The most specific route that covers a network."""
-    found = [route for route in place.routes if network.subnet_of(route.cidr)]
+    found = [route for route in place.routes if within(network, route.cidr)]
     return max(found, key=lambda route: route.cidr.prefixlen, default=None)
 
 
-def peered(one: Place, other: Place) -> bool:
+def peered(one: Place, other: Place, version: int) -> bool:
     """Whether routes lead from each to the other's VPC."""
     for here, there in ((one, other), (other, one)):
-        route = route_of(here, there.network)
+        goal = there.range(version)
+        route = route_of(here, goal) if goal is not None else None
         if route is None or route.kind != PEERING or route.vpc != there.vpc:
             return False
     return True
 
 
-def barred(place: Place, peer: IPv4Network, port: int, protocol: str, *, way_out: bool) -> Verdict | None:
+def barred(place: Place, peer: Range, port: int, protocol: str, *, way_out: bool) -> Verdict | None:
     """Why a subnet's ACL keeps packets to a port, or their answers, from passing; None when it does not."""
     there, back = (place.acl_out, place.acl_in) if way_out else (place.acl_in, place.acl_out)
     if not _passes(there, peer, (port, port), protocol):
@@ -160,17 +198,17 @@ def barred(place: Place, peer: IPv4Network, port: int, protocol: str, *, way_out
     return None
 
 
-def _passes(rules: Sequence[AclRule], peer: IPv4Network, span: tuple[int, int], protocol: str) -> bool:
+def _passes(rules: Sequence[AclRule], peer: Range, span: tuple[int, int], protocol: str) -> bool:
     """By the first rule that concerns any of it: an ACL that lets only a part of it pass does not let it pass."""
     for rule in sorted(rules, key=lambda one: one.number):
-        concerned = rule.protocol in {ANY, protocol} and rule.cidr.overlaps(peer)
+        touches = within(peer, rule.cidr) or within(rule.cidr, peer)  # ranges overlap in no other way
         overlaps = rule.protocol == ANY or (rule.first <= span[1] and span[0] <= rule.last)
-        if not concerned or not overlaps:
+        if rule.protocol not in {ANY, protocol} or not touches or not overlaps:
             continue
         whole = rule.protocol == ANY or (rule.first <= span[0] and span[1] <= rule.last)
         if not rule.allow:
             return False
-        if whole and peer.subnet_of(rule.cidr):
+        if whole and within(peer, rule.cidr):
             return True
     return False
 
