@@ -32,7 +32,7 @@ def permitted(*_: object) -> PermissionResult:
     return PermissionResult.PERMITTED
 
 
-FakeBucket.get_permission = permitted  # type: ignore[method-assign]
+setattr(FakeBucket, "get_permission", permitted)  # noqa: B010  moto's own types do not let it be assigned
 backends: Any = moto.backends.get_backend  # its two hundred overloads are of no use with names that are data
 
 
