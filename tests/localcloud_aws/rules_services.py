@@ -279,4 +279,16 @@ RULES = (
         "test_network.py::test_ipv6_and_prefix_lists_are_evaluated_too",
         "stores the lists",
     ),
+    Rule(
+        "A metadata token lives 1 s to 6 h and is not given through a proxy; tags are told, and the service is there, as the instance says",
+        EC2 + "instancedata-data-retrieval.html",
+        "test_front.py::test_what_metadata_gives_and_refuses",
+        "a metadata service of one shared account",
+    ),
+    Rule(
+        "Whatever comes in any protocol is answered in the form of its service",
+        EC2_API + "errors-overview.html",
+        "test_fuzz.py::test_query_and_ec2",
+        "an HTML page, an empty answer, or a crash of the request",
+    ),
 )

@@ -265,3 +265,31 @@ def test_many_clients_at_once_lose_nothing(localcloud_aws: FrontProcess, unique_
     group = describe(localcloud_aws, unique_name)
     assert group is not None
     assert len(group["Tags"]) == 40
+
+
+def test_what_metadata_gives_and_refuses(localcloud_aws: FrontProcess) -> None:
+    ec2, image = localcloud_aws.client("ec2"), {"ImageId": "ami-headrace", "InstanceType": "m6a.large"}
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "team", "Value": "red"}]}]
+    made = ec2.run_instances(
+        **image, MinCount=1, MaxCount=1, TagSpecifications=tags, MetadataOptions={"InstanceMetadataTags": "enabled"}
+    )["Instances"][0]["InstanceId"]
+    base = f"{localcloud_aws.url}/_localcloud/imds/{made}/latest/"
+
+    def asked(method: str, path: str, **headers: str) -> httpx.Response:
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return httpx.request(method, base + path, headers=named, trust_env=False, timeout=60.0)
+
+    for ttl, status in (("0", 400), ("1", 200), ("21600", 200), ("21601", 400), ("-1", 400), ("soon", 400)):
+        assert asked("PUT", "api/token", X_aws_ec2_metadata_token_ttl_seconds=ttl).status_code == status, ttl
+    behind = {"X_aws_ec2_metadata_token_ttl_seconds": "60", "X_Forwarded_For": "10.0.0.1"}
+    assert asked("PUT", "api/token", **behind).status_code == 403
+    assert asked("GET", "meta-data/tags/instance/").text == "team"
+    assert asked("GET", "meta-data/tags/instance/team").text == "red"
+    ec2.modify_instance_metadata_options(InstanceId=made, InstanceMetadataTags="disabled", HttpTokens="required")
+    assert asked("GET", "meta-data/tags/instance/team").status_code == 401
+    token = asked("PUT", "api/token", X_aws_ec2_metadata_token_ttl_seconds="60").text
+    assert asked("GET", "meta-data/tags/instance/team", X_aws_ec2_metadata_token=token).status_code == 404
+    assert asked("GET", "meta-data/instance-id", X_aws_ec2_metadata_token=token).text == made
+    ec2.modify_instance_metadata_options(InstanceId=made, HttpEndpoint="disabled")
+    assert asked("GET", "meta-data/instance-id", X_aws_ec2_metadata_token=token).status_code == 403
+    ec2.terminate_instances(InstanceIds=[made])
