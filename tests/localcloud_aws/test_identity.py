@@ -244,7 +244,8 @@ def test_a_session_is_fenced_in_by_managed_policies_too(strict: FrontProcess, un
     document = trust(Action="sts:AssumeRole", Principal={"AWS": f"arn:aws:iam::123456789012:user/{unique_name}"})
     role = iam.create_role(RoleName=unique_name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
     both = allow(["ec2:DescribeVpcs", "ec2:DescribeSubnets"], ["*"])
-    iam.put_role_policy(RoleName=unique_name, PolicyName="own", PolicyDocument=both)
+    own = iam.create_policy(PolicyName=f"{unique_name}-own", PolicyDocument=both)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=unique_name, PolicyArn=own)
     one = iam.create_policy(PolicyName=unique_name, PolicyDocument=allow(["ec2:DescribeVpcs", "iam:*"], ["*"]))
     fence = [{"arn": one["Policy"]["Arn"]}]
     sts = strict.client("sts", **user)
@@ -252,4 +253,9 @@ def test_a_session_is_fenced_in_by_managed_policies_too(strict: FrontProcess, un
     fenced = strict.client("ec2", **session_keys(taken))
     fenced.describe_vpcs()
     assert code_of(fenced.describe_subnets) == "UnauthorizedOperation"
+    assert code_of(strict.client("ec2", **session_keys(taken)).describe_images) == "UnauthorizedOperation"
+    whole = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    strict.client("ec2", **session_keys(whole)).describe_subnets()
+    iam.create_policy_version(PolicyArn=own, PolicyDocument=allow(["ec2:DescribeVpcs"], ["*"]), SetAsDefault=True)
+    assert code_of(strict.client("ec2", **session_keys(whole)).describe_subnets) == "UnauthorizedOperation"
     assert code_of(strict.client("iam", **session_keys(taken)).list_roles) == "AccessDenied"

@@ -123,15 +123,13 @@ def _session(services: MotoServices, session: Any) -> Principal:
 
 def _documents(owner: Any) -> list[Any]:
     """Inline policies first, then the attached ones, each in its default version."""
-    return [*owner.policies.values(), *(policy.document for policy in owner.managed_policies.values())]
+    return [*owner.policies.values(), *(managed(policy) for policy in owner.managed_policies.values())]
 
 
 def _session_policies(services: MotoServices, session: Any) -> tuple[Any, ...]:
     """The policy that AssumeRole was given and the managed ones that it named; one that is gone allows nothing."""
     known = services.backend("iam").managed_policies
-    named = [
-        known[arn].document if arn in known else {"Statement": []} for arn in getattr(session, SESSION_POLICIES, ())
-    ]
+    named = [managed(known.get(arn)) for arn in getattr(session, SESSION_POLICIES, ())]
     return (*((session.policy,) if session.policy else ()), *named)
 
 
@@ -139,8 +137,14 @@ def _boundary(services: MotoServices, role: Any) -> tuple[Any, ...]:
     arn = role.permissions_boundary_arn if role is not None else None
     if not arn:
         return ()
-    policy = services.backend("iam").managed_policies.get(arn)
-    return (policy.document,) if policy is not None else ({"Statement": []},)
+    return (managed(services.backend("iam").managed_policies.get(arn)),)
+
+
+def managed(policy: Any) -> Any:
+    """The document of a managed policy's default version; one that is gone allows nothing."""
+    versions = policy.versions if policy is not None else ()
+    found = next((one for one in versions if one.version_id == policy.default_version_id), None)
+    return found.document if found is not None else {"Statement": []}
 
 
 def utc_stamp(when: float) -> str:

@@ -11,6 +11,9 @@ from localcloud.aws.network.reach import AclRule, Allowance, Interface, Place, R
 
 PROTOCOLS = {"6": "tcp", "17": "udp", "-1": reach.ANY}
 THE_INTERNET = "internet"
+ALLOWED6 = AclRule(
+    101, reach.ANY, 0, reach.PORT_MAX, reach.EVERYWHERE[reach.IPV6], allow=True
+)  # AWS gives it to a VPC's own ACL
 
 
 class Network:
@@ -67,14 +70,15 @@ class Network:
         main = [table for table in tables if table.main_association_id]
         acls = [acl for acl in ec2.network_acls.values() if any(a.subnet_id == subnet.id for a in acl.associations)]
         entries = [entry for acl in acls for entry in acl.entries if entry.cidr_block or entry.ipv6_cidr_block]
+        own6 = [ALLOWED6] if any(str(acl.default).lower() == "true" for acl in acls) else []
         routes = [route for table in (own or main)[:1] for route in table.routes]
         return Place(
             id=subnet.id,
             vpc=subnet.vpc_id,
             network=IPv4Network(subnet.cidr_block),
             routes=[found for route in routes for found in self._routes(route, subnet.vpc_id)],
-            acl_in=[acl_rule(entry) for entry in entries if not is_egress(entry)],
-            acl_out=[acl_rule(entry) for entry in entries if is_egress(entry)],
+            acl_in=[acl_rule(entry) for entry in entries if not is_egress(entry)] + own6,
+            acl_out=[acl_rule(entry) for entry in entries if is_egress(entry)] + own6,
             network6=range6_of(subnet),
         )
 
