@@ -6,6 +6,7 @@ The front is these tests' own: what they send may well delete its network. The e
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -42,7 +43,7 @@ ODD = [
     "$Latest",
 ]
 EXAMPLES = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -54,6 +55,7 @@ def front(server_directory: Path) -> Iterator[FrontProcess]:
     one.stop()
 
 
+@lru_cache(maxsize=16)
 def model_of(service: str) -> ServiceModel:
     return ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service)
 
