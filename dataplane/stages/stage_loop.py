@@ -121,6 +121,7 @@ class _Session:
         self._retries = RetryQueue()
         self._order = KeyOrder()
         self._revoked: set[int] = set()
+        self._ends: dict[int, int] = {}  # of partitions that were read to their end: the offset after all there is
         self._committed: dict[int, int] = {}
         self._committed_at = self._stepped_at = time.monotonic()
         self._succeeded_at = 0.0
@@ -132,7 +133,7 @@ class _Session:
         self._publisher = Publisher(plan.access, plan.client)
         self._batch = BatchOfStage(plan, work, self._publisher, measures, audits)
         settings = consumer_settings(plan.access, plan.consumer_group, plan.client)
-        self._consumer = Consumer(settings | {"on_commit": self._on_commit})
+        self._consumer = Consumer(settings | {"on_commit": self._on_commit, "enable.partition.eof": True})
         self._consumer.subscribe(
             [plan.topic_in], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -144,6 +145,9 @@ class _Session:
         if due:
             self._work_on(due, fresh=False)
         self._work_on([Waiting(event_of(m), 0, 0.0) for m in messages], fresh=True)
+        for partition, end in self._ends.items():  # a transaction ends with a record that is no event: it is done, too
+            self._offsets.seen(partition, end - 1)
+        self._ends.clear()
         now = time.monotonic()
         if now - self._committed_at >= COMMIT_EVERY_S:
             self._commit(asynchronous=True)
@@ -228,6 +232,10 @@ class _Session:
         error = message.error()
         if error is None:
             return message.partition() not in self._revoked
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the library's name for it
+            if message.partition() not in self._revoked:
+                self._ends[int(message.partition() or 0)] = int(message.offset() or 0)
+            return False
         if error.fatal() or error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED):
             raise KafkaException(error)
         LOG.info("broker", stage=self._plan.name, error=error.str())
@@ -283,4 +291,5 @@ class _Session:
         self._audits.forget(partitions)
         for partition in partitions:
             self._offsets.forget(partition)
+            self._ends.pop(partition, None)
             self._committed.pop(partition, None)
