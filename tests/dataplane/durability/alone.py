@@ -3,7 +3,7 @@
 `python -m tests.dataplane.durability.alone --directory DIR --events 100000` (`make test-durability-alone`): the stack in
 DIR runs; the pipeline is applied through the CLI; then its supervisor and every part but the broker and AWS (whose
 machines the nodes are) are killed: PostgreSQL, Valkey, Temporal, Prometheus, all services. Nobody restarts them. Then
-events, faults and the count are those of `running`. Afterwards `headrace up` brings the control plane back.
+events, faults and the count are those of `running`. Afterwards `headrace down` ends what is left.
 """
 
 import argparse
@@ -88,6 +88,7 @@ class Machines:
     def stop(self) -> None:
         self.receiver.kill()
         self._log.close()
+        self.kafka.end()
 
     def _processes(self) -> list[Found]:
         found = []
@@ -116,6 +117,11 @@ class Broker(KafkaServer):
         self._theirs.kill()
         self._theirs.wait(CALL_S)
         self._theirs = None
+
+    def end(self) -> None:
+        """What is ours; what others have started ends with their stack."""
+        if self._theirs is None:
+            self.stop()
 
 
 def broker_of(state: StackState) -> Broker:
