@@ -21,7 +21,7 @@ from shared.grpc.client import open_channel
 from tests.autoscaler.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-STOP_S_MAX = 45.0
+STOP_S_MAX = 90.0
 
 
 class Started:

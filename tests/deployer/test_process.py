@@ -27,7 +27,7 @@ from tests.workflows.conftest import playing
 from tests.workflows.world import World, code
 
 ROOT = Path(__file__).resolve().parents[2]
-STOP_S_MAX = 45.0
+STOP_S_MAX = 90.0
 NODES = 2
 GROUP = ServerGroup(
     name="delays",
