@@ -61,6 +61,12 @@ RULES = (
         ALWAYS_HEALTHY,
     ),
     Rule(
+        "What is known of targets survives kill -9: who drains, drains on",
+        ELB + "application/edit-target-group-attributes.html",
+        "test_front_scaling.py::test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there",
+        ALWAYS_HEALTHY,
+    ),
+    Rule(
         "Targets of a group that no listener forwards to are unused: Target.NotInUse",
         ELB + "application/target-group-health-checks.html",
         "test_target_checks.py::test_a_target_group_that_no_listener_uses_is_not_checked",

@@ -157,7 +157,7 @@ def test_the_backlog_for_each_instance_scales_a_group(localcloud_aws: FrontProce
     scaling, watch = localcloud_aws.client("autoscaling"), localcloud_aws.client("cloudwatch")
     named = {"AutoScalingGroupName": unique_name}
     template = make_template(localcloud_aws, unique_name)
-    make_group(localcloud_aws, unique_name, template, DesiredCapacity=1, DefaultInstanceWarmup=0)
+    make_group(localcloud_aws, unique_name, template, DesiredCapacity=1, MaxSize=4, DefaultInstanceWarmup=0)
     in_state(localcloud_aws, unique_name, "InService", 1)
     scaling.enable_metrics_collection(**named, Granularity="1Minute", Metrics=["GroupInServiceInstances"])
     metric = {"Namespace": unique_name, "MetricName": "visible"}
@@ -258,6 +258,36 @@ def interrupted(front: FrontProcess, group: str) -> tuple[str, list[str]]:
     return instance_id, notices(front, instance_id)
 
 
+def drained(front: FrontProcess, instance_id: str) -> str:
+    """A target group out of which an instance drains for fifty minutes; its ARN."""
+    balancing, ec2 = front.client("elbv2"), front.client("ec2")
+    vpc, subnets = ec2.describe_vpcs()["Vpcs"][0]["VpcId"], ec2.describe_subnets()["Subnets"][:2]
+    made = balancing.create_target_group(Name="tg", Port=7400, Protocol="TCP", VpcId=vpc)
+    arn = str(made["TargetGroups"][0]["TargetGroupArn"])
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "3000"}
+    balancing.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
+    places = [subnet["SubnetId"] for subnet in subnets]
+    balancer = balancing.create_load_balancer(Name="lb", Subnets=places, Type="network")["LoadBalancers"][0]
+    balancing.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="TCP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}],
+    )
+    targets = [{"Id": instance_id}]
+    balancing.register_targets(TargetGroupArn=arn, Targets=targets)
+    until(lambda: target_state(front, arn) == "healthy", "the target to be healthy")
+    balancing.deregister_targets(TargetGroupArn=arn, Targets=targets)
+    assert target_state(front, arn) == "draining"
+    return arn
+
+
+def target_state(front: FrontProcess, arn: str) -> str:
+    """Of the one target of a target group."""
+    (found,) = front.client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    return str(found["TargetHealth"]["State"])
+
+
 def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: Path) -> None:
     def make() -> FrontProcess:
         return FrontProcess(ports.choose(), place / "front.log", "--state", str(place / "state"))
@@ -282,6 +312,7 @@ def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: P
         until(lambda: refresh(front, "g")["PercentageComplete"] >= 50, "the checkpoint")
         make_group(front, "spot", template)
         risky, told = interrupted(front, "spot")
+        target_group = drained(front, risky)
         make_group(front, "gone", template, DesiredCapacity=0)
         scaling.delete_auto_scaling_group(AutoScalingGroupName="gone", ForceDelete=True)
         until(lambda: describe(front, "gone") is None, "the group to be gone")
@@ -294,7 +325,7 @@ def test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there(place: P
     again.start()
     try:
         until(lambda: refresh(again, "g")["Status"] == "Successful", "the refresh to end")
-        assert notices(again, risky) == told
+        assert (notices(again, risky), target_state(again, target_group)) == (told, "draining")
         with Control(again.url) as control:
             control.do(risky, "interrupt", seconds=0)
         until(lambda: in_state(again, "spot", "InService", 1) != [risky], "the replacement of what was taken")
