@@ -48,7 +48,7 @@ BEFALL_CALLS = frozenset({THROTTLE, THROTTLE_AS_AWS, UNAVAILABLE, LATE_ERROR, LO
 OF_MACHINES = frozenset({CLOCK_SKEW, SLOW_DISK})
 OF_AUTO_SCALING = frozenset({IN_PROGRESS, STALE_READS})
 SECONDS_MAX = 3600.0
-DELAY_S_MAX = 60.0
+DELAYS_S_MAX = {SLOW: 60.0, SLOW_DISK: 60.0, STALE_READS: SECONDS_MAX}
 OFFSET_S_MAX = 366 * 86_400.0
 RATE_MAX = 100_000.0
 SPARE_MAX = 100_000
@@ -114,7 +114,7 @@ def read(wanted: Mapping[str, Any], fault_id: str, now: float) -> Fault:
         share=number(wanted, "share", 1.0, 1.0),
         rate_per_s=number(wanted, "rate_per_s", None, RATE_MAX) if "rate_per_s" in wanted else 0.0,
         burst=number(wanted, "burst", 1.0, RATE_MAX),
-        delay_s=number(wanted, "delay_s", None, DELAY_S_MAX) if "delay_s" in KINDS[kind] else 0.0,
+        delay_s=number(wanted, "delay_s", None, DELAYS_S_MAX[kind]) if kind in DELAYS_S_MAX else 0.0,
         offset_s=offset(wanted) if kind == CLOCK_SKEW else 0.0,
         factor=number(wanted, "factor", None, FACTOR_MAX) if kind == SPOT_PRICE else 1.0,
     )

@@ -58,7 +58,7 @@ def test_a_clock_that_is_wrong_and_a_disk_that_is_slow(place: Path) -> None:
                 with pytest.raises(ControlRefusedError, match="Install one"):
                     control.inject("clock-skew", 600, **skew)
                 return
-            fault = control.inject("clock-skew", 600, **skew)
+            fault = control.inject("clock-skew", 3000, **skew)
             until(lambda: abs(ahead_s(place, instance_id) - DAY_S) < TOLERANCE_S, "a clock a day ahead")
             with control.fault("slow-disk", 600, machine=instance_id, delay_s=1.5):
                 until(lambda: said(place, instance_id)["disk_s"] >= 1.5, "a slow disk")

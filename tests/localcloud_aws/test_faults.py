@@ -258,7 +258,7 @@ def test_reads_lag_behind_while_a_fault_says_so(
     template = make_template(localcloud_aws, unique_name)
     make_group(localcloud_aws, f"{unique_name}-old", template, DesiredCapacity=0)
     scaling = localcloud_aws.client("autoscaling")
-    with control.fault("stale-reads", 600, delay_s=60):
+    with control.fault("stale-reads", 3000, delay_s=3000):
         scaling.update_auto_scaling_group(AutoScalingGroupName=f"{unique_name}-old", MaxSize=7)
         make_group(localcloud_aws, f"{unique_name}-new", template, DesiredCapacity=0)
         assert (describe(localcloud_aws, f"{unique_name}-old") or {})["MaxSize"] == 10
@@ -272,7 +272,7 @@ def test_a_virtual_machine_tells_its_ailments_and_an_unknown_one_has_none(
 ) -> None:
     make_group(localcloud_aws, unique_name, make_template(localcloud_aws, unique_name))
     (instance_id,) = in_state(localcloud_aws, unique_name, "InService", 1)
-    with control.fault("clock-skew", 60, machine=instance_id, offset_s=-120.5):
+    with control.fault("clock-skew", 600, machine=instance_id, offset_s=-120.5):
         assert localcloud_aws.machines()[instance_id]["clock_offset_s"] == -120.5
     assert "clock_offset_s" not in localcloud_aws.machines()[instance_id]
     with pytest.raises(ControlRefusedError, match="There is no machine i-nothing"):

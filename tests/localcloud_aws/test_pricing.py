@@ -108,7 +108,7 @@ def test_spot_prices_are_told_by_type_and_zone_and_a_fault_moves_them(localcloud
     assert told["m6a.large", "us-east-1b"] == table.spot_usd("m6a.large", "us-east-1b")
     one = {**asked, "AvailabilityZone": "us-east-1a", "InstanceTypes": ["c5.large"]}
     with Control(localcloud_aws.url) as control:
-        with control.fault("spot-price", 60, instance_type="c5.large", zone="us-east-1a", factor=2):
+        with control.fault("spot-price", 600, instance_type="c5.large", zone="us-east-1a", factor=2):
             (dear,) = ec2.describe_spot_price_history(**one)["SpotPriceHistory"]
             assert Decimal(dear["SpotPrice"]) == told["c5.large", "us-east-1a"] * 2
         (cheap,) = ec2.describe_spot_price_history(**one)["SpotPriceHistory"]
