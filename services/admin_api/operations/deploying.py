@@ -156,7 +156,7 @@ class Deploying:
         else:
             found: DeploymentModel = await self._context.peers.deployer.deployment(reference)
             group = found.group
-        mine = [o for o in open_ones if o.subject == f"group/{group}"]
+        mine = [o for o in open_ones if (o.subject, o.workflow_type) == (f"group/{group}", "DeployGroup")]
         return group, mine[-1] if mine else None
 
     async def _declared(
