@@ -28,6 +28,7 @@ class Resize:
     least: int = NODES_MIN
     most: int = NODES_MAX
     reservations: Sequence[Reservation] = ()  # of its group
+    elsewhere: int = 0  # nodes in service in its group's other fleets that take traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,15 @@ class ShrinksUnderScaleIn(Invariant):
 class CapacityFloor(Invariant):
     """No step leaves less capacity than is needed."""
 
-    sentence = "A fleet is never set smaller than what its present load needs, while its signals can be read."
+    sentence = "No fleet is set so small that its group has less than its present load needs."
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
         needed = resize.arrival / NODE_RATE
-        if resize.wanted < resize.before and resize.wanted < needed * 0.8:
-            self.broken(f"{resize.asg} was set to {resize.wanted} nodes and its load needs {needed:.1f}")
+        left = resize.wanted + resize.elsewhere
+        if resize.wanted < resize.before and left < needed * 0.8:
+            self.broken(
+                f"{resize.asg} was set to {resize.wanted} nodes, {left} in all, and the load needs {needed:.1f}"
+            )
 
 
 class KeepsUp(Invariant):

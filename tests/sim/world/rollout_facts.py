@@ -44,19 +44,20 @@ class Facts:
         world = self._world
         found = next(s for s in world.cloud.states() if s.name == asg)
         weights, demand = self._weights(found.group), world.serving.demand.get(found.group)
-        total = sum(weights.values())
-        share = weights.get(found.fleet, 0) / total if total else 0.0
+        serves = weights.get(found.fleet, 0) > 0
+        others = [f for f in self.fleets(found.group) if f.fleet != found.fleet and weights.get(f.fleet, 0) > 0]
         return Resize(
             group=found.group,
             asg=asg,
             before=found.desired,
             wanted=nodes,
-            arrival=demand.arrival * share if demand else 0.0,
+            arrival=demand.arrival if demand and serves else 0.0,
             backlog=0.0,
             intents=[i for i, result in world.scaler_store._intents.values() if result is None],
             ill=tuple(how for g, how in world.plant.ill if g in {"", found.group}),
             least=found.min,
             most=found.max,
+            elsewhere=sum(f.in_service for f in others),
             reservations=[r for r in world.scaler_store._reserved.values() if r.group == found.group],
         )
 
