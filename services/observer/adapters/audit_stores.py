@@ -1,6 +1,7 @@
 """Loss audits in PostgreSQL, and in memory; both keep one cumulative sketch per node, minute and point."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -105,46 +106,55 @@ class PostgresAudits:
 
 
 class MemoryAudits:
-    """For the simulator and tests."""
+    """For the simulator and tests; a minute is compared once until somebody reports on it again."""
 
     def __init__(self) -> None:
         """Empty."""
-        self._kept: dict[tuple[str, int, str, str, str], AuditReport] = {}
+        self._kept: dict[tuple[str, int], dict[tuple[AuditPoint, str], AuditReport]] = {}
+        self._compared: dict[tuple[str, int], dict[Any, AuditComparison]] = {}
 
     async def add(self, reports: Sequence[AuditReport]) -> int:
         """Keep them."""
         counted = 0
         for r in reports:
             checked_sketch(r.sketch)
-            key = (r.pipeline, r.minute, r.at.stage, r.at.point, r.node)
-            before = self._kept.get(key)
+            bucket = self._kept.setdefault((r.pipeline, r.minute), {})
+            before = bucket.get((r.at, r.node))
             if before is None or (before.id != r.id and before.count <= r.count):
-                self._kept[key] = r
+                bucket[r.at, r.node] = r
+                self._compared.pop((r.pipeline, r.minute), None)
                 counted += 1
         return counted
 
     async def minutes(self, pipeline: str, since: int) -> Sequence[int]:
         """In order."""
-        return sorted({r.minute for r in self._kept.values() if r.pipeline == pipeline and r.minute >= since})
+        return sorted(minute for p, minute in self._kept if p == pipeline and minute >= since)
 
     async def compare(
         self, pipeline: str, minute: int, source: Sequence[AuditPoint], target: Sequence[AuditPoint]
     ) -> AuditComparison:
         """Both points of one minute."""
-        mine = [r for r in self._kept.values() if r.pipeline == pipeline and r.minute == minute]
-        return compare_reports(mine, source, target)
+        known, asked = self._compared.setdefault((pipeline, minute), {}), (tuple(source), tuple(target))
+        if asked not in known:
+            known[asked] = compare_reports(self._kept.get((pipeline, minute), {}).values(), source, target)
+        return known[asked]
 
     async def watermark(self, pipeline: str, points: Sequence[AuditPoint], since: int) -> float | None:
         """Least over nodes of the greatest watermark of each."""
         marks: dict[tuple[AuditPoint, str], float] = {}
-        for r in self._kept.values():
-            if r.pipeline == pipeline and r.minute >= since and r.at in points:
-                marks[r.at, r.node] = max(r.watermark, marks.get((r.at, r.node), r.watermark))
+        for (p, minute), bucket in self._kept.items():
+            if p != pipeline or minute < since:
+                continue
+            for key, r in bucket.items():
+                if r.at in points:
+                    marks[key] = max(r.watermark, marks.get(key, r.watermark))
         return min(marks.values(), default=None)
 
     async def forget(self, before: int) -> None:
         """Drop old minutes."""
-        self._kept = {k: r for k, r in self._kept.items() if r.minute >= before}
+        for kept in (self._kept, self._compared):
+            for key in [k for k in kept if k[1] < before]:
+                del kept[key]
 
 
 def compare_reports(

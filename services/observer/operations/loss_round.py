@@ -27,7 +27,7 @@ CLEAN_NEEDED = 3
 
 
 class LossRound:
-    """One evaluation a tick; closed minutes are compared again, so that late data heals what it heals."""
+    """One evaluation a tick; the last closed minutes are compared again, so that late data heals what it heals."""
 
     def __init__(self, audits: AuditStore, rule: CloseRule) -> None:
         """`rule` says when a minute is final."""
@@ -49,8 +49,8 @@ class LossRound:
             missing = Reason("AuditsMissing", scope, "events flow, but no node has sent a loss audit")
             return LossFinding(VerdictState.UNKNOWN, (missing,))
         watermark = await self._audits.watermark(facts.name, target, oldest)
-        judged: list[tuple[int, LossJudgement]] = []
-        for minute in minutes:
+        last: list[tuple[int, LossJudgement]] = []  # newest first
+        for minute in reversed(minutes):
             where = closing(minute, now, watermark, self._rule)
             if where in (Closing.OPEN, Closing.GONE):
                 continue
@@ -58,13 +58,15 @@ class LossRound:
             one = judge_bucket(seen.source, seen.compared, closed=True, bound=facts.loss_max)
             if where is Closing.STUCK and one.state is LossState.LOSING:
                 one = LossJudgement(LossState.UNKNOWN, one.ratio, alarm=False, code="WatermarkStuck")
-            judged.append((minute, one))
-        return _finding(scope, judged, facts.loss_max)
+            if one.state is not LossState.NO_TRAFFIC:
+                last.append((minute, one))
+            if len(last) == CLEAN_NEEDED:
+                break
+        return _finding(scope, last[::-1], facts.loss_max)
 
 
-def _finding(scope: str, judged: Sequence[tuple[int, LossJudgement]], bound: float) -> LossFinding:
+def _finding(scope: str, last: Sequence[tuple[int, LossJudgement]], bound: float) -> LossFinding:
     """Bad while one of the last three minutes with traffic is; UNKNOWN when the last one could not be compared."""
-    last = [(m, j) for m, j in judged if j.state is not LossState.NO_TRAFFIC][-CLEAN_NEEDED:]
     if not last:
         return LossFinding()
     minute, newest = last[-1]

@@ -1,10 +1,11 @@
 """The `Clock`, `Ids` and `Randomness` ports of a simulated process: its own idea of the time, and what it makes up."""
 
-import asyncio
 import itertools
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+
+from tests.sim.kernel.loop import sleep
 
 EPOCH_S = 1_700_000_000.0  # simulated second 0, as seconds since the epoch
 
@@ -37,7 +38,7 @@ class SimClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait; cancellable."""
-        await asyncio.sleep(seconds / self._rate)
+        await sleep(seconds / self._rate)
 
 
 class SimIds:

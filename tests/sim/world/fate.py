@@ -3,19 +3,20 @@
 The state itself is that of the memory adapters; one call or one transaction happens at one instant.
 """
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.domain.errors import Unavailable
+from tests.sim.kernel.loop import sleep
 from tests.sim.kernel.record import Record
 from tests.sim.kernel.streams import Streams
 from tests.sim.world.places import Places
 
 LATENCY_S = 0.003
 SLOW_S_MAX = 8.0
+FINE = (0.0, 0.0, 0.0, False)
 
 
 @dataclass(slots=True)
@@ -37,9 +38,11 @@ class Troubles:
 
     def of(self, store: str) -> tuple[float, float, float, bool]:
         """(failed, unheard, slow, down) of a store."""
+        if not self.now:
+            return FINE
         mine = [t for t in self.now if t.store == store]
         if not mine:
-            return 0.0, 0.0, 0.0, False
+            return FINE
         return (
             max(t.failed for t in mine),
             max(t.unheard for t in mine),
@@ -68,7 +71,7 @@ class Fate:
         if roll_slow < slow:
             self._record.reach(f"store slow {self._store}")
             wait_s += slow_s
-        await asyncio.sleep(wait_s)
+        await sleep(wait_s)
         if down or roll_failed < failed:
             self._record.reach(f"store {'down' if down else 'failed'} {self._store}")
             raise self._unavailable("no connection" if down else "rolled back")
@@ -76,7 +79,7 @@ class Fate:
 
     async def back(self, *, unheard: bool) -> None:
         """The way back of something that others may see meanwhile."""
-        await asyncio.sleep(self._stream.expovariate(1 / LATENCY_S))
+        await sleep(self._stream.expovariate(1 / LATENCY_S))
         await self.after()
         self.heard(unheard=unheard)
 
@@ -111,4 +114,5 @@ class Remote:
             self._fate.heard(unheard=unheard)
             return answer
 
+        setattr(self, verb, call)  # asked for once
         return call

@@ -49,6 +49,7 @@ class Fleets:
         self.compute = VirtualCompute(clock, boot_s=lambda: self.boots.uniform(*BOOT_S))
         self.world = World(clock, self.compute, lambda: f"id-{next(ids)}")
         self._due: float | None = None
+        self._described: tuple[AsgState, ...] | None = None  # until something changes
 
     def now(self) -> float:
         """The cloud's time, seconds since the epoch."""
@@ -57,7 +58,8 @@ class Fleets:
     def call(self, action: str, **parameters: Any) -> dict[str, Any]:
         """One API call; AwsError as AWS says it."""
         answer = actions.find(action, known=True)(self.world, parameters)
-        self._go_on()
+        if not action.startswith("Describe"):
+            self._go_on()
         return answer
 
     def create(self, group: str, nodes: int, least: int, most: int) -> None:
@@ -77,9 +79,11 @@ class Fleets:
 
     def states(self) -> tuple[AsgState, ...]:
         """As `AsgInventory.describe` reads them."""
-        read = AsgInventory()
-        answer = self.call("DescribeAutoScalingGroups")
-        return tuple(sorted((read._state(g) for g in answer["AutoScalingGroups"]), key=lambda s: s.name))
+        if self._described is None:
+            read = AsgInventory()
+            answer = self.call("DescribeAutoScalingGroups")
+            self._described = tuple(sorted((read._state(g) for g in answer["AutoScalingGroups"]), key=lambda s: s.name))
+        return self._described
 
     def lose_machine(self, group: str) -> None:
         """The oldest machine in service of a group dies."""
@@ -105,6 +109,7 @@ class Fleets:
                 self.compute.refusals.pop(zone, None)
 
     def _go_on(self) -> None:
+        self._described = None
         reconcile.run_due(self.world)
         due = self.world.next_due()
         if due is not None and (self._due is None or due < self._due):
