@@ -34,22 +34,14 @@ class Part(Protocol):
 
 
 class Loop:
-    """Calls `tick` every `interval_s`, and at once when `wake` is set; a late tick is not made up for."""
+    """Calls `tick` every `interval_s`; a late tick is not made up for."""
 
-    def __init__(
-        self,
-        name: str,
-        interval_s: float,
-        clock: Clock,
-        tick: Callable[[], Awaitable[None]],
-        wake: asyncio.Event | None = None,
-    ) -> None:
+    def __init__(self, name: str, interval_s: float, clock: Clock, tick: Callable[[], Awaitable[None]]) -> None:
         """`tick` takes no input: it reads the facts."""
         self._name = name
         self._interval_s = interval_s
         self._clock = clock
         self._tick = tick
-        self._wake = wake or asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -73,17 +65,7 @@ class Loop:
                 LOG.exception("tick failed", loop=self._name)
             took = self._clock.monotonic() - began
             TICKS.labels(self._name).observe(took)
-            await self._rest(max(0.0, self._interval_s - took))
-
-    async def _rest(self, seconds: float) -> None:
-        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        waker = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
-        self._wake.clear()
+            await self._clock.sleep(max(0.0, self._interval_s - took))
 
 
 async def run_parts(name: str, parts: Sequence[Part]) -> None:

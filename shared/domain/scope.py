@@ -27,6 +27,10 @@ class Scope:
     kind: ScopeKind
     names: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """Scopes are the keys of nearly everything: by the names alone, because an enum's hash is slow."""
+        return hash(self.names)
+
     def __str__(self) -> str:
         """`kind/name[/name]`."""
         return "/".join((self.kind.value, *self.names))

@@ -80,7 +80,7 @@ def observed(memory: GroupMemory, snapshot: GroupSnapshot, limits: Limits, now_s
         ready_last=ready,
         rollout_last=snapshot.rollout,
         ready_changed_at_s=now_s if moved else memory.ready_changed_at_s,
-        history=tuple(replace(r, at_s=min(r.at_s, now_s)) for r in memory.history),
+        history=tuple(r if r.at_s <= now_s else replace(r, at_s=now_s) for r in memory.history),
     )
     return _with_losses(memory, fresh, limits, now_s)
 

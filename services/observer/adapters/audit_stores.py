@@ -106,12 +106,13 @@ class PostgresAudits:
 
 
 class MemoryAudits:
-    """For the simulator and tests; a minute is compared once until somebody reports on it again."""
+    """For the simulator and tests; what was worked out from the reports is kept until somebody reports again."""
 
     def __init__(self) -> None:
         """Empty."""
         self._kept: dict[tuple[str, int], dict[tuple[AuditPoint, str], AuditReport]] = {}
         self._compared: dict[tuple[str, int], dict[Any, AuditComparison]] = {}
+        self._marks: dict[Any, float | None] = {}
 
     async def add(self, reports: Sequence[AuditReport]) -> int:
         """Keep them."""
@@ -123,6 +124,7 @@ class MemoryAudits:
             if before is None or (before.id != r.id and before.count <= r.count):
                 bucket[r.at, r.node] = r
                 self._compared.pop((r.pipeline, r.minute), None)
+                self._marks.clear()
                 counted += 1
         return counted
 
@@ -141,6 +143,12 @@ class MemoryAudits:
 
     async def watermark(self, pipeline: str, points: Sequence[AuditPoint], since: int) -> float | None:
         """Least over nodes of the greatest watermark of each."""
+        asked = (pipeline, tuple(points), since)
+        if asked not in self._marks:
+            self._marks[asked] = self._watermark(*asked)
+        return self._marks[asked]
+
+    def _watermark(self, pipeline: str, points: tuple[AuditPoint, ...], since: int) -> float | None:
         marks: dict[tuple[AuditPoint, str], float] = {}
         for (p, minute), bucket in self._kept.items():
             if p != pipeline or minute < since:
@@ -152,6 +160,7 @@ class MemoryAudits:
 
     async def forget(self, before: int) -> None:
         """Drop old minutes."""
+        self._marks.clear()
         for kept in (self._kept, self._compared):
             for key in [k for k in kept if k[1] < before]:
                 del kept[key]

@@ -22,7 +22,7 @@ class _State:
     topology: Topology = field(default_factory=Topology)
 
     def copy(self) -> "_State":
-        return replace(self, activities=dict(self.activities), waiting=dict(self.waiting), windows=dict(self.windows))
+        return _State(dict(self.activities), dict(self.waiting), dict(self.windows), self.topology)
 
 
 class MemoryLedger:

@@ -149,25 +149,23 @@ def _was_idle(before: GroupMemory) -> bool:
 
 def _remember(seen: GroupEvidence, before: GroupMemory | None, policy: HealthPolicy, now: float) -> GroupMemory:
     memory = before or GroupMemory()
+    in_service_since, pending_since = memory.in_service_since, memory.pending_since
     if not isinstance(seen.fleets, Failed):
         members = [m for fleet in seen.fleets for m in fleet.members]
         # Whoever is in service when the Observer first looks has warmed up long ago.
         first = now if before else now - policy.warm_up_s
-        memory = replace(
-            memory,
-            in_service_since={m.id: memory.in_service_since.get(m.id, first) for m in members if m.in_service},
-            pending_since={m.id: memory.pending_since.get(m.id, now) for m in members if m.pending},
-        )
+        in_service_since = {m.id: in_service_since.get(m.id, first) for m in members if m.in_service}
+        pending_since = {m.id: pending_since.get(m.id, now) for m in members if m.pending}
+    produced, moved_at, committed_sum = memory.produced, memory.moved_at, memory.committed_sum
     if isinstance(seen.offsets, Offsets):
-        moved = seen.offsets.committed_sum != memory.committed_sum or seen.offsets.backlog == 0
-        produced = tuple(p for p in memory.produced if now - p[0] <= max(OFFSETS_KEPT_S, seen.fast_s * 2))
-        memory = replace(
-            memory,
-            produced=(*produced, (now, seen.offsets.end_sum)),
-            committed_sum=seen.offsets.committed_sum,
-            moved_at=now if moved or memory.moved_at is None else memory.moved_at,
-        )
-    return memory
+        moved = seen.offsets.committed_sum != committed_sum or seen.offsets.backlog == 0
+        kept_s = max(OFFSETS_KEPT_S, seen.fast_s * 2)
+        produced = (*[p for p in produced if now - p[0] <= kept_s], (now, seen.offsets.end_sum))
+        committed_sum = seen.offsets.committed_sum
+        moved_at = now if moved or moved_at is None else moved_at
+    return GroupMemory(
+        memory.dimensions, in_service_since, pending_since, produced, moved_at, committed_sum, memory.silent_since
+    )
 
 
 def _rates(seen: GroupEvidence, memory: GroupMemory, now: float) -> Rates:

@@ -268,7 +268,8 @@ class Observing:
             verdicts.append(verdict)
             if state is not j.state:
                 changed.append(verdict)
-        gone = [s for s in memory.since if s not in {j.scope for j in judged}] if len(judged) > 1 else []
+        known = {j.scope for j in judged}
+        gone = [s for s in memory.since if s not in known] if len(judged) > 1 else []
         for scope in gone:
             del memory.since[scope]
             memory.states.pop(scope, None)

@@ -10,6 +10,8 @@ from tests.sim.invariants.base import Invariant, LedgerState
 NODES_MIN, NODES_MAX = 2, 12
 NODE_RATE = 50.0
 SETTLED_S = 1_200.0
+GROWTH_S = 300.0  # by then the largest fleet is in service, whatever was wrong before
+WORKED_OFF_S = 120.0  # what the largest fleet works off within, leaves the time to shrink again
 SURPLUS = 2.0  # at the end of a quiet time a group has at most so many times what it needs, and two more
 
 
@@ -33,10 +35,11 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class SizesAtEnd:
-    """(desired, in service, arrival, backlog) of each group when the run is over."""
+    """(desired, in service, arrival, backlog) of each group when the run is over; and what waited at the healing."""
 
     healed_for_s: float
     groups: Mapping[str, tuple[int, int, float, float]]
+    waited: Mapping[str, float]
 
 
 class WithinBounds(Invariant):
@@ -102,18 +105,22 @@ class CapacityFloor(Invariant):
 
 
 class KeepsUp(Invariant):
-    """In the end the size fits the load."""
+    """In the end the size fits the load; a backlog takes the time that the largest fleet needs for it."""
 
-    sentence = "When the world has been quiet for long enough, no group has a backlog and none is far too large."
+    sentence = "When the world has been quiet for long enough, what waited is worked off and no group is far too large."
 
     def settled(self, end: SizesAtEnd) -> None:
         if end.healed_for_s < SETTLED_S:
             return
         for group, (desired, in_service, arrival, backlog) in end.groups.items():
             needed = arrival / NODE_RATE
-            if backlog > max(100.0, 10 * arrival):
+            spare = NODES_MAX * NODE_RATE - arrival
+            left = end.waited[group] - spare * (end.healed_for_s - GROWTH_S)
+            if backlog > max(100.0, 10 * arrival, left):
                 self.broken(
                     f"{group}: {backlog:.0f} events wait, {in_service} of {desired} nodes serve {arrival:.0f}/s"
                 )
-            if desired > max(NODES_MIN, needed * SURPLUS + 2):
+            if end.waited[group] > spare * WORKED_OFF_S:
+                self.record.reach("a backlog that takes the largest fleet long")
+            elif desired > max(NODES_MIN, needed * SURPLUS + 2):
                 self.broken(f"{group}: {desired} nodes for a load that needs {needed:.1f}")

@@ -5,7 +5,9 @@ even its `finally`: that is what `kill -9` does. A paused one keeps its callback
 """
 
 import asyncio
+import contextlib
 import random
+import weakref
 from asyncio import events
 from collections.abc import Callable, Generator, Iterable
 from contextvars import Context, ContextVar, copy_context
@@ -57,47 +59,48 @@ class Due(asyncio.TimerHandle):
 
 
 class Sleep:
-    """`await Sleep(loop, seconds)`: as much of a future as a task needs, with one callback where `asyncio.sleep` has two."""
+    """`await Sleep(loop, seconds)`: as much of a future as a task needs, and its own timer; one callback and no more.
 
-    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_loop", "_seconds", "_timer", "_wake")
+    `result` and `get_loop`, which a task asks for each time, are callables that cost nothing.
+    """
+
+    __slots__ = (
+        "_args", "_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_loop", "_when", "get_loop", "result"
+    )  # fmt: skip
 
     def __init__(self, loop: "SimLoop", seconds: float) -> None:
-        self._loop, self._seconds, self._cancelled = loop, max(0.0, seconds), False
-        self._asyncio_future_blocking = False
+        self._loop, self._when, self._cancelled = loop, loop.now_s + seconds, False
+        self._asyncio_future_blocking = True
+        self.get_loop, self.result = loop.itself, Nothing
 
     def __await__(self) -> "Generator[Sleep, None, None]":
-        self._asyncio_future_blocking = True
         yield self
 
     def add_done_callback(self, wake: Callable[["Sleep"], None], *, context: Context) -> None:
         """The task waits."""
-        self._wake = wake
-        self._timer = self._loop.call_at(self._loop.now_s + self._seconds, wake, self, context=context)
+        self._callback, self._args, self._context = wake, (self,), context
+        self._loop.due_at(self._when, self)
 
     def cancel(self, msg: object = None) -> bool:
         """The task was cancelled: it hears of it at once."""
         if self._cancelled:
             return False
         self._cancelled = True
-        context = self._timer._context
-        self._timer.cancel()
-        self._loop.call_soon(self._wake, self, context=context)
+        self.result = _cancelled
+        self._loop.call_soon(self._callback, self, context=self._context)
         return True
 
-    def result(self) -> None:
-        """CancelledError, or nothing."""
-        if self._cancelled:
-            raise asyncio.CancelledError
 
-    def get_loop(self) -> "SimLoop":
-        """Where it waits."""
-        return self._loop
+Nothing: Callable[[], None] = type(None)
+
+
+def _cancelled() -> None:
+    raise asyncio.CancelledError
 
 
 def sleep(seconds: float) -> Sleep:
-    """Let simulated time pass."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, SimLoop)
+    """Let simulated time pass; less than nothing is nothing."""
+    loop: Any = asyncio.get_running_loop()  # ours
     return Sleep(loop, seconds)
 
 
@@ -110,7 +113,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def __init__(self, order: random.Random, shuffle: float, steps_max: int = 3_000_000) -> None:
         super().__init__()
-        self.now_s = 0.0
+        self.now_s, self.itself = 0.0, weakref.ref(self)
         self._chance, self._shuffle = order.random, shuffle
         self.steps, self._steps_max, self._timers = 0, steps_max, 0
         self.failure: BaseException | None = None
@@ -134,9 +137,13 @@ class SimLoop(asyncio.BaseEventLoop):
     ) -> Due:
         """As every loop's; of two timers of one instant the older goes first."""
         timer = Due(when, callback, args, self, copy_context() if context is None else context)
+        self.due_at(when, timer)
+        return timer
+
+    def due_at(self, when: float, timer: Due | Sleep) -> None:
+        """It becomes ready at that time."""
         self._timers += 1
         heappush(self._scheduled, (when, self._timers, timer))
-        return timer
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -189,7 +196,8 @@ class SimLoop(asyncio.BaseEventLoop):
                 self.fail(Stuck("nothing is ready and no timer is set"))
                 return
             self.now_s = max(self.now_s, timers[0][0])
-        while timers and timers[0][0] <= self.now_s:
+        now_s = self.now_s
+        while timers and timers[0][0] <= now_s:
             ready.append(heappop(timers)[2])
 
     def within(self, act: Callable[[], None]) -> None:
@@ -228,9 +236,10 @@ class SimLoop(asyncio.BaseEventLoop):
                 for task in left:
                     task.cancel()
                 while self._ready:
-                    handle = self._ready.popleft()
-                    if not handle._cancelled:
-                        handle._run()
+                    due = self._ready.popleft()
+                    if not due._cancelled:
+                        with contextlib.suppress(BaseException):  # of what is thrown away, nobody wants to hear
+                            due._context.run(due._callback, *due._args)
         finally:
             events._set_running_loop(None)
         self._scheduled.clear()

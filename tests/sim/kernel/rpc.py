@@ -18,6 +18,7 @@ from tests.sim.kernel.network import Network
 from tests.sim.kernel.processes import Process
 
 REFUSED = (grpc.StatusCode.UNAVAILABLE, "connection refused", ())
+LATE = (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", ())
 Status = tuple[grpc.StatusCode, str, Sequence[tuple[str, Any]]]
 
 
@@ -157,16 +158,18 @@ class _Unary:
         answer: asyncio.Future[bytes | Status] = asyncio.get_running_loop().create_future()
         exchange = _Exchange(board, self._method, caller, target, payload, channel.certificate, timeout, answer)
         board.network.send(caller, target, exchange.arrive)
+        deadline = asyncio.get_running_loop().call_later(timeout, exchange.heard, LATE)
         try:
-            async with asyncio.timeout(timeout):
-                got = await answer
-        except TimeoutError:
-            channel.turn()
-            board.network.send(caller, target, exchange.give_up)
-            raise _failed((grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", ())) from None
+            got = await answer
         except asyncio.CancelledError:
             board.network.send(caller, target, exchange.give_up)
             raise
+        finally:
+            deadline.cancel()
+        if got is LATE:
+            channel.turn()
+            board.network.send(caller, target, exchange.give_up)
+            raise _failed(LATE)
         if isinstance(got, bytes):
             return self._deserialize(got)
         if got[0] is grpc.StatusCode.UNAVAILABLE:
@@ -209,18 +212,20 @@ class _Exchange:
             task.cancel()
 
     async def _serve(self, server: SimServer) -> None:
-        life = PROCESS.get()
+        life, task = PROCESS.get(), asyncio.current_task()
+        assert task is not None
         call = Call(self.method, self.caller, str(life), None)
+        deadline = asyncio.get_running_loop().call_later(self.timeout_s, task.cancel)
         try:
-            async with asyncio.timeout(self.timeout_s):
-                answer = await server.serve(call, self.payload, self.certificate, self.board.answered)
-        except TimeoutError:
-            return
+            answer = await server.serve(call, self.payload, self.certificate, self.board.answered)
+        finally:
+            deadline.cancel()
         self._reply(answer)
 
     def _reply(self, answer: bytes | Status) -> None:
-        self.board.network.send(self.target, self.caller, lambda: self._heard(answer))
+        self.board.network.send(self.target, self.caller, lambda: self.heard(answer))
 
-    def _heard(self, answer: bytes | Status) -> None:
+    def heard(self, answer: bytes | Status) -> None:
+        """The caller learns how it ended; the first that it learns is what counts."""
         if not self.answer.done():
             self.answer.set_result(answer)

@@ -20,6 +20,7 @@ from services.observer.domain.evidence import (
     Readings,
     Windowed,
 )
+from shared.aws.groups import AsgState
 from shared.domain.errors import Unavailable
 from shared.domain.names import GroupName
 from tests.sim.world.fleets import Fleets
@@ -67,6 +68,8 @@ class Traffic:
 
     def __init__(self, fleets: Fleets, flows: Mapping[str, Flow]) -> None:
         self.fleets, self.flows = fleets, flows
+        self._read: tuple[AsgState, ...] = ()
+        self._serving: dict[str, int] = {}
 
     def step(self) -> None:
         """One step of all."""
@@ -76,7 +79,10 @@ class Traffic:
 
     def serving(self) -> dict[str, int]:
         """Machines in service, by group."""
-        return {s.group: s.in_service for s in self.fleets.states()}
+        states = self.fleets.states()
+        if states is not self._read:
+            self._read, self._serving = states, {s.group: s.in_service for s in states}
+        return self._serving
 
 
 class TrafficMembers:

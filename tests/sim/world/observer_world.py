@@ -42,6 +42,7 @@ IDENTITIES = (
 )  # fmt: skip
 PIPELINES: Mapping[str, Mapping[str, str]] = {"p": {"first": "a", "second": "b"}, "q": {"only": "c"}}
 GROUPS = ("a", "b", "c", "lone")
+SETTINGS = ObserverSettings(listen="0.0.0.0:7443")
 DEAD_S = 5.0  # a process that died at a place is started again
 IDENTITY = dict(zip(HOLDERS, IDENTITIES, strict=False))
 
@@ -71,7 +72,7 @@ class ObserverWorld:
         self.network = Network(loop, self.streams, record, plan.quantum_s, self.processes)
         certificates = {identity: certificate(identity) for identity in IDENTITIES}
         self.board = Switchboard(self.network, self.processes, certificates, self._answered)
-        self.settings = ObserverSettings(listen="0.0.0.0:7443")
+        self.settings = SETTINGS
         self.ledger = MemoryLedger(self._store_s, self.settings.limits.call_deadline_s_max)
         self.verdicts, self.history, self.audits = MemoryVerdicts(), MemoryHistory(), MemoryAudits()
         self.leadership = MemoryLeadership(self._store_s)

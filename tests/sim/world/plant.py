@@ -68,15 +68,15 @@ class PlantMembers:
 
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
+        self._known = {(g, gone): self._made(g, gone) for g in plant.groups for gone in (0, 1)}
 
     async def read(self) -> Sequence[FleetMembers]:
         """As the cloud describes them."""
         if self._plant.is_ill("", "cloud"):
             raise Unavailable("DescribeAutoScalingGroups: throttled")
-        return [self._fleet(g) for g in self._plant.groups]
+        return [self._known[g, 1 if self._plant.is_ill(g, "machine") else 0] for g in self._plant.groups]
 
-    def _fleet(self, group: str) -> FleetMembers:
-        gone = 1 if self._plant.is_ill(group, "machine") else 0
+    def _made(self, group: str, gone: int) -> FleetMembers:
         members = (Member(f"i-{group}-{n}", in_service=n >= gone, pending=n < gone) for n in range(self._plant.nodes))
         return FleetMembers(group, f"{group}-r1", self._plant.nodes, tuple(members))
 

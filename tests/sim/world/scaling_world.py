@@ -13,6 +13,7 @@ from services.autoscaler.domain.group import GroupSnapshot
 from services.autoscaler.domain.signals import Signals
 from services.autoscaler.settings import AutoscalerSettings
 from services.observer.operations.observe import Sources
+from shared.aws.groups import AsgState
 from shared.clients.observer import ObserverClient
 from shared.contracts.objects import Autoscaling, LagTarget
 from shared.domain.errors import NotFound, Unavailable
@@ -47,6 +48,7 @@ SCALERS = ("autoscaler-1", "autoscaler-2")
 WORKER = "worker"
 NODES_MIN, NODES_MAX, NODES_FIRST = 2, 12, 3
 BASE_RATE = 90.0  # events a second: three machines do
+SETTINGS = AutoscalerSettings()
 SCALING = Autoscaling(min_nodes=NODES_MIN, max_nodes=NODES_MAX, targets=(LagTarget(seconds=5),), scale_in_after_s=300.0)
 
 
@@ -56,22 +58,26 @@ class JoinedFleets:
     def __init__(self, plant: Plant, fleets: Fleets) -> None:
         self._plant, self._fleets = plant, fleets
         self._policy = policy_of(SCALING)
+        self._read: tuple[AsgState, ...] = ()
+        self._made: tuple[GroupSnapshot, ...] = ()
 
     async def groups(self) -> tuple[GroupSnapshot, ...]:
         """See the port."""
         if self._plant.is_ill("", "inventory") or self._plant.is_ill("", "cloud"):
             raise Unavailable("the inventory does not answer")
         states = self._fleets.states()
-        return tuple(
-            GroupSnapshot(
-                group=GroupName(g),
-                policy=self._policy,
-                fleets=tuple(fleet_of(s, 100) for s in states if s.group == g),
-                signals=Signals(),
-                stream=True,
-                partitions=PARTITIONS,
-            )
-            for g in self._plant.groups
+        if states is not self._read:
+            self._read, self._made = states, tuple(self._snapshot(g, states) for g in self._plant.groups)
+        return self._made
+
+    def _snapshot(self, group: str, states: tuple[AsgState, ...]) -> GroupSnapshot:
+        return GroupSnapshot(
+            group=GroupName(group),
+            policy=self._policy,
+            fleets=tuple(fleet_of(s, 100) for s in states if s.group == group),
+            signals=Signals(),
+            stream=True,
+            partitions=PARTITIONS,
         )
 
     async def group(self, name: GroupName) -> GroupSnapshot:
@@ -99,6 +105,7 @@ class ScalingWorld(ObserverWorld):
         self.fleets.boots = self.streams.of("boots")
         self.scaling_store = MemoryStore(self._store_s)
         self.autoscalers = Replicas()
+        self._waited: Mapping[str, float] = {}
         self._decisions: dict[str, Decision] = {}
         self._running: dict[str, Intention] = {}
         for name in SCALERS:
@@ -113,6 +120,10 @@ class ScalingWorld(ObserverWorld):
             self.fleets.create(group, NODES_FIRST, NODES_MIN, NODES_MAX)
         super().start()
         self._flow()
+        self.loop.call_at(self.plan.heal_at_s, self._healed, context=contextvars.Context())
+
+    def _healed(self) -> None:
+        self._waited = {g: flow.backlog for g, flow in self.traffic.flows.items()}
 
     def _flow(self) -> None:
         self.traffic.step()
@@ -126,7 +137,7 @@ class ScalingWorld(ObserverWorld):
         )  # fmt: skip
 
     async def _boot_autoscaler(self, life: Incarnation) -> None:
-        name, clock, settings = life.name, self.processes[life.name].clock, AutoscalerSettings()
+        name, clock, settings = life.name, self.processes[life.name].clock, SETTINGS
         channel: Any = self.board.channel(name, IDENTITY["autoscaler"], self._replicas("autoscaler"))
         store: Any = Remote(self.scaling_store, self._fate("postgres", name))
         service = build(
@@ -186,7 +197,7 @@ class ScalingWorld(ObserverWorld):
             s.group: (s.desired, s.in_service, self.traffic.flows[s.group].arrival, self.traffic.flows[s.group].backlog)
             for s in self.fleets.states()
         }
-        self.watch.tell("settled", SizesAtEnd(self.plan.horizon_s - self.plan.heal_at_s, sizes))
+        self.watch.tell("settled", SizesAtEnd(self.plan.horizon_s - self.plan.heal_at_s, sizes, self._waited))
 
     # ------------------------------------------------------------------------------------------------- what is done
 
