@@ -1,14 +1,19 @@
 """The simulator's command: `make sim`, `make sim SEED=n`, `make sim PLAN=file`, `make sim-mutants`."""
 
 import argparse
+import json
 import os
+import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from tests.sim.many import Brief, first_red, first_seed, many
-from tests.sim.mutants.plant import mutants
+from tests.sim.invariants.coverage import EXPECTED, never_reached
+from tests.sim.many import Brief, first_seed, many
+from tests.sim.mutants.plant import NAME_OF_MUTANT, Mutant, mutants
 from tests.sim.plan import Plan
 from tests.sim.run import Outcome, run
 from tests.sim.seeds import plan_of
@@ -37,6 +42,10 @@ def sim(first: int, count: int, workers: int) -> int:
     print("marks reached:")
     for mark, times in sorted(reached.items()):
         print(f"  {times:>9}  {mark}")
+    never = never_reached(reached)
+    print(f"never reached: {len(never)} of {len(EXPECTED)} places")
+    for mark in never:
+        print(f"             {mark}")
     return 1 if red else 0
 
 
@@ -69,21 +78,32 @@ def _timeline(outcome: Outcome) -> None:
 
 
 def hunt(only: str, workers: int, seeds: int) -> int:
-    """Every planted bug must be found: 1 when one is not."""
+    """Every planted bug must be found: 1 when one is not. Each is looked for in a process of its own, up to the first find."""
+    began = time.monotonic()
+    planted = [m for m in mutants() if only in {"", m.name}]
     missed = 0
-    for mutant in mutants():
-        if only and only != mutant.name:
-            continue
-        began = time.monotonic()
-        found = first_red(mutant.name, workers, seeds)
-        if found is None:
-            missed += 1
-            print(f"NOT FOUND {mutant.name} in {seeds} seeds: {mutant.sentence}", flush=True)
-            continue
-        tried, b = found
-        took = time.monotonic() - began
-        print(f"{mutant.name:<32} {b.broke:<18} seed {b.seed:<5} {tried:>4} tried {took:5.1f} s", flush=True)
-    return 1 if missed else 0
+    with ThreadPoolExecutor(workers) as pool:
+        for mutant, found, took in pool.map(lambda m: _alone(m, seeds), planted):
+            if found["broke"]:
+                where = f"{found['broke']:<22} seed {found['seed']:<5} {found['tried']:>4} tried"
+            else:
+                missed += 1
+                where = f"NOT FOUND in {seeds} seeds: {mutant.sentence}"
+            print(f"{mutant.name:<36} {where} {took:6.1f} s", flush=True)
+    print(f"{len(planted) - missed} of {len(planted)} found in {time.monotonic() - began:.0f} s")
+    return 1 if missed or not planted else 0
+
+
+def _alone(mutant: Mutant, seeds: int) -> tuple[Mutant, dict[str, Any], float]:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.sim.mutants.alone", str(seeds)],
+        env={**os.environ, NAME_OF_MUTANT: mutant.name},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return mutant, json.loads(done.stdout.splitlines()[-1]), time.monotonic() - began
 
 
 def main() -> int:

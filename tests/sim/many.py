@@ -1,15 +1,12 @@
-"""Many seeds in several processes, as the product is or with a bug planted in it."""
+"""Many seeds in several processes."""
 
 import multiprocessing
-import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-# First of ours: in a process that is to be bugged, it must be there before the product is imported.
-from tests.sim.mutants.plant import NAME_OF_MUTANT
 from tests.sim.run import run
 from tests.sim.seeds import plan_of
 
@@ -47,17 +44,3 @@ def many(first: int, count: int, workers: int) -> Iterator[Brief]:
 def processes(workers: int) -> ProcessPoolExecutor:
     """Fresh ones, which inherit nothing; one that cannot even import the product breaks the pool at once."""
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-
-
-def first_red(mutant: str, workers: int, seeds: int) -> tuple[int, Brief] | None:
-    """(how many were tried, the first red one) of a planted bug."""
-    os.environ[NAME_OF_MUTANT] = mutant
-    pool = processes(workers)
-    try:
-        for tried, b in enumerate(pool.map(brief, range(seeds)), 1):
-            if b.broke:
-                return tried, b
-    finally:
-        pool.shutdown(cancel_futures=True)
-        del os.environ[NAME_OF_MUTANT]
-    return None

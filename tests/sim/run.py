@@ -13,6 +13,7 @@ import structlog
 
 from tests.sim.invariants import answers, ledger, scaling
 from tests.sim.invariants.base import Invariant, Violated, Watch
+from tests.sim.invariants.coverage import Coverage
 from tests.sim.invariants.rollouts import ROLLOUTS
 from tests.sim.kernel.loop import PROCESS, Incarnation, SimLoop
 from tests.sim.kernel.record import Line, Record
@@ -62,7 +63,7 @@ def run(plan: Plan, *, keep: bool = False) -> Outcome:
     prepared()
     loop = SimLoop(Streams(plan.seed).of("order"), plan.shuffle)
     record = Record(loop.time, keep)
-    watch = Watch([make(record) for make in INVARIANTS], loop.fail)
+    watch = Watch([make(record) for make in (*INVARIANTS, Coverage)], loop.fail)
     world = WORLDS[plan.scenario](plan, loop, record, watch)
     lives: list[Incarnation] = []
     asyncio.set_event_loop(loop)
