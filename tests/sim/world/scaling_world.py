@@ -40,7 +40,7 @@ from tests.sim.world.load import (
     TrafficMetrics,
     TrafficSignals,
 )
-from tests.sim.world.observer_world import GROUPS, IDENTITY, ObserverWorld
+from tests.sim.world.observer_world import GROUPS, IDENTITY, PIPELINES, ObserverWorld
 from tests.sim.world.plant import Plant, PlantInventory
 from tests.sim.world.stores import state_of
 
@@ -197,7 +197,9 @@ class ScalingWorld(ObserverWorld):
             s.group: (s.desired, s.in_service, self.traffic.flows[s.group].arrival, self.traffic.flows[s.group].backlog)
             for s in self.fleets.states()
         }
-        self.watch.tell("settled", SizesAtEnd(self.plan.horizon_s - self.plan.heal_at_s, sizes, self._waited))
+        pipelines = [frozenset(stages.values()) for stages in PIPELINES.values()]
+        quiet_s = self.plan.horizon_s - self.plan.heal_at_s
+        self.watch.tell("settled", SizesAtEnd(quiet_s, sizes, self._waited, pipelines))
 
     # ------------------------------------------------------------------------------------------------- what is done
 
