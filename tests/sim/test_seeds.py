@@ -1,13 +1,15 @@
 """The simulator in `make test`: some seeds, every plan that ever broke something, and what they must reach."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.sim.invariants.base import HOOKS, Invariant, Violated, Watch
+from tests.sim.invariants.coverage import CODES, EXPECTED, never_reached
 from tests.sim.many import many
-from tests.sim.mutants.plant import mutants
+from tests.sim.mutants.plant import ROOT, mutants
 from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
 from tests.sim.seeds import plan_of
@@ -63,6 +65,23 @@ def test_every_invariant_has_a_sentence_a_name_of_its_own_and_a_hook() -> None:
     for make in INVARIANTS:
         assert len(make.sentence) > 20, make
         assert set(vars(make)) & set(HOOKS), make
+
+
+def test_every_reason_of_admission_is_expected_to_be_reached() -> None:
+    domain = ROOT / "services" / "observer" / "domain"
+    said = {
+        code
+        for file in ("refusals.py", "verdict_check.py")
+        for code in re.findall(r'code="([A-Z]\w+)"', (domain / file).read_text())
+    }
+    assert len(said) > 8
+    assert said - set(CODES) == set()
+
+
+def test_what_was_never_reached_is_listed() -> None:
+    assert never_reached(EXPECTED) == []
+    assert len(EXPECTED) == len(set(EXPECTED)) > 64
+    assert never_reached([*EXPECTED[1:], "something else"]) == [EXPECTED[0]]
 
 
 def test_the_first_invariant_that_breaks_ends_the_run() -> None:
