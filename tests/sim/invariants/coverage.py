@@ -22,7 +22,8 @@ CODES = (
     *(f"{''.join(word.title() for word in k.split('_'))}Running" for k in KINDS if k != "FREEZE"),
     *(f"Verdict{state}" for state in ("Unknown", "Unhealthy", "Degraded")),
     "Frozen", "AskedToPark", "LapsedLeaseQuarantine", "PipelineBusy", "DeploymentsAtLimit", "Superseded", "SignalStale",
-    "SignalAgeMissing", "BacklogUnknown", "Backlog", "LeaseLapsed", "TakenOver", "OtherDeployment", "AlreadyEnded",
+    "SignalAgeMissing", "BacklogUnknown", "Backlog", "LeaseLapsed", "TakenOver", "OtherDeployment", "AlreadyEnded", "Ended",
+    "QuietClassNotAllowed",
 )  # fmt: skip
 ENDS = ("done", "failed", "taken_over", "expired")
 STATES = ("HEALTHY", "UNHEALTHY", "UNKNOWN")
