@@ -1,7 +1,5 @@
 """The loss dimension of each pipeline: closed event-time minutes compared, between entering and leaving."""
 
-from collections.abc import Sequence
-
 from services.observer.domain.audits import AuditPoint
 from services.observer.domain.evidence import PipelineFacts
 from services.observer.domain.loss import (
@@ -65,7 +63,7 @@ class LossRound:
         return _finding(scope, last[::-1], facts.loss_max)
 
 
-def _finding(scope: str, last: Sequence[tuple[int, LossJudgement]], bound: float) -> LossFinding:
+def _finding(scope: str, last: list[tuple[int, LossJudgement]], bound: float) -> LossFinding:
     """Bad while one of the last three minutes with traffic is; UNKNOWN when the last one could not be compared."""
     if not last:
         return LossFinding()
