@@ -111,6 +111,9 @@ class Front:
                 return whole("200 OK", spot_history.answer(asked.form, zones, factor, asked.id), "text/xml")
             case "elasticloadbalancing", "DescribeTargetHealth":
                 return self._target_health(asked)
+            case "elasticloadbalancing", "CreateTargetGroup" | "ModifyTargetGroup":  # its checks rely on the bounds
+                query_protocol.parse(query_protocol.operation_of(MOTO_NAMES[asked.service], asked.action), asked.form)
+                return self._moto(asked)
             case _:
                 return self._moto(asked)
 

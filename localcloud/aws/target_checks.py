@@ -107,7 +107,11 @@ class TargetChecks:
 
     def _check(self, group: Any, instance_id: str) -> bool:
         target, who = targets_of(group)[instance_id], Checked(group.arn, instance_id)
-        if target.next_at > self._clock.now() or who in self._asked or not self._balancing.runs(instance_id):
+        now = self._clock.now()
+        if target.next_at > now or who in self._asked:
+            return False
+        if not self._balancing.runs(instance_id):
+            target.next_at = now + settings_of(group).interval_s
             return False
         if self._faults.fails_target(group.arn, instance_id):
             return self._note(group, instance_id, Outcome(FAILED))
@@ -122,9 +126,8 @@ class TargetChecks:
     def _probe(self, group: Any, instance_id: str) -> Probe:
         instance = self._services.backend("ec2").get_instance_by_id(instance_id)
         address, timeout_s = str(instance.private_ip), settings_of(group).timeout_s
-        port = port_of(group, instance_id)
-        if group.health_check_port not in {None, TRAFFIC_PORT}:
-            port = int(group.health_check_port)
+        named = str(group.health_check_port)
+        port = int(named) if named.isdigit() else port_of(group, instance_id)
         protocol = str(group.health_check_protocol or "").upper()
         if protocol not in {"HTTP", "HTTPS"}:
             return lambda: connects(address, port, timeout_s)
@@ -133,12 +136,15 @@ class TargetChecks:
         return lambda: answers(url, codes, timeout_s)
 
     def _ask(self, who: Checked, probe: Probe) -> None:
-        outcome, changed = probe(), False
-        with self._services.lock:
-            self._asked.discard(who)
-            group = self._balancing.target_group(who.group)
-            if group is not None and who.target in group.targets:
-                changed = self._note(group, who.target, outcome)
+        changed, outcome = False, Outcome(FAILED)
+        try:
+            outcome = probe()
+        finally:
+            with self._services.lock:
+                self._asked.discard(who)
+                group = self._balancing.target_group(who.group)
+                if group is not None and who.target in group.targets:
+                    changed = self._note(group, who.target, outcome)
         if changed:
             self._on_change(who.target)
 
@@ -172,7 +178,7 @@ def answers(url: str, codes: str, timeout_s: float) -> Outcome:
         status = httpx.get(url, timeout=timeout_s, trust_env=False, verify=False).status_code  # noqa: S501
     except httpx.TimeoutException:
         return Outcome(TIMEOUT)
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return Outcome(FAILED)
     return Outcome() if is_one_of(status, codes) else Outcome(MISMATCH, str(status))
 

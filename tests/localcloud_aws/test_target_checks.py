@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localcloud import ports
@@ -133,6 +134,19 @@ def test_a_target_group_that_no_listener_uses_is_not_checked(localcloud_aws: Fro
     with pytest.raises(ClientError) as refusal:
         health(localcloud_aws, arn.replace(unique_name, "none"))
     assert refusal.value.response["Error"]["Code"] == "TargetGroupNotFound"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HealthCheckIntervalSeconds", 0), ("UnhealthyThresholdCount", 99), ("HealthCheckTimeoutSeconds", 1000)],
+)
+def test_checks_out_of_their_bounds_are_refused(localcloud_aws: FrontProcess, name: str, value: int) -> None:
+    vpc = localcloud_aws.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    loose = Config(parameter_validation=False, retries={"total_max_attempts": 1})
+    with pytest.raises(ClientError, match="failed to satisfy constraint"):
+        localcloud_aws.client("elbv2", config=loose).create_target_group(
+            Name="bounds", Port=80, Protocol="HTTP", VpcId=vpc, **{name: value}
+        )
 
 
 def test_a_machine_that_is_a_process_is_really_asked() -> None:
