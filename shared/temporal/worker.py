@@ -26,6 +26,7 @@ from shared.domain.errors import HeadraceError, Unavailable
 from shared.temporal.errors import to_application_error
 
 GRACE_S = 15.0
+STUCK_S = 30  # of a workflow that does not yield
 CONNECT_S_MAX = 60.0
 CONNECT_AGAIN_S = 1.0
 ACTIVITIES_CONCURRENT_MAX = 32
@@ -148,7 +149,7 @@ class WorkflowWorker(_RunningWorker):
 
     def _make(self) -> Worker:
         restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSTHROUGH)
-        return Worker(
+        made = Worker(
             self._client,
             task_queue=self._queue,
             workflows=self._workflows,
@@ -159,3 +160,7 @@ class WorkflowWorker(_RunningWorker):
             max_concurrent_workflow_tasks=WORKFLOW_TASKS_CONCURRENT_MAX,
             graceful_shutdown_timeout=timedelta(seconds=GRACE_S),
         )
+        # The SDK takes a workflow for stuck after two seconds, interrupts it, and has no option: a busy machine is slower.
+        if made._workflow_worker is not None:  # noqa: SLF001
+            made._workflow_worker._deadlock_timeout_seconds = STUCK_S  # noqa: SLF001
+        return made
