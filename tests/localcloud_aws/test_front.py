@@ -95,7 +95,8 @@ def test_refusals_have_the_codes_that_boto3_knows(localcloud_aws: FrontProcess, 
     with pytest.raises(scaling.exceptions.ResourceInUseFault):
         scaling.delete_auto_scaling_group(**named)
     assert code_of(lambda: scaling.set_desired_capacity(**named, DesiredCapacity=99)) == "ValidationError"
-    assert code_of(lambda: scaling.create_launch_configuration(LaunchConfigurationName="x")) == "InvalidAction"
+    assert code_of(lambda: scaling.create_launch_configuration(LaunchConfigurationName="x")) == "UnsupportedOperation"
+    assert code_of(scaling.describe_account_settings) == "InvalidAction"
     assert code_of(localcloud_aws.client("ec2").describe_ipam_pools) == "InvalidAction"
     scaling.delete_auto_scaling_group(**named, ForceDelete=True)
     until(lambda: describe(localcloud_aws, unique_name) is None, "the group to be gone")
