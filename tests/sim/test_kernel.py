@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.sim.kernel.clock import SimClock
-from tests.sim.kernel.loop import Incarnation, SimLoop, Stuck
+from tests.sim.kernel.loop import Incarnation, SimLoop, Stuck, sleep
 from tests.sim.kernel.network import Network, Weather
 from tests.sim.kernel.processes import Process
 from tests.sim.kernel.record import Record
@@ -141,6 +141,34 @@ def test_a_crash_runs_no_finally_and_a_pause_is_not_noticed() -> None:
         (75.0, "finally"),
     ]  # fmt: skip
     loop.wind_up(process.lives)
+
+
+def test_a_sleep_ends_in_time_and_hears_of_its_cancelling_and_of_deadlines_at_once() -> None:
+    loop = new_loop()
+    said = list[tuple[float, str]]()
+
+    async def sleeper(name: str, seconds: float) -> None:
+        try:
+            await sleep(seconds)
+            said.append((loop.time(), name))
+        except asyncio.CancelledError:
+            said.append((loop.time(), f"{name} was cancelled"))
+            raise
+
+    async def main() -> None:
+        short, long = loop.create_task(sleeper("short", 1.0)), loop.create_task(sleeper("long", 50.0))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await sleep(100.0)
+        said.append((loop.time(), "deadline"))
+        long.cancel()
+        await asyncio.wait({short, long})
+        assert long.cancelled()
+        await sleep(-1.0)
+        said.append((loop.time(), "no time at all"))
+
+    run_on(loop, main)
+    assert said == [(1.0, "short"), (5.0, "deadline"), (5.0, "long was cancelled"), (5.0, "no time at all")]
 
 
 def test_a_clock_may_jump_and_drift_but_its_monotonic_time_never_goes_back() -> None:
