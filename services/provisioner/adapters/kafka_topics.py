@@ -30,8 +30,9 @@ class KafkaTopics:
         self._lock = threading.Lock()
 
     async def ensure(self, topics: Sequence[TopicPlan]) -> None:
-        """Make and grow."""
-        await self._call(lambda admin: self._ensure(admin, topics))
+        """Make and grow; for no topic the broker is not asked."""
+        if topics:
+            await self._call(lambda admin: self._ensure(admin, topics))
 
     async def remove(self, names: Sequence[str]) -> None:
         """Delete."""
