@@ -71,9 +71,11 @@ class IntentFirst(Invariant):
 class SizedUnderLease(Invariant):
     """Nobody sizes a group without leave."""
 
-    sentence = "A size is set while the ledger holds a living lease whose token the intent shows."
+    sentence = "A size is changed while the ledger holds a living lease whose token the intent shows."
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        if resize.wanted == resize.before:
+            return  # sizes are absolute: what a holder that stood still says again long afterwards changes nothing
         for i in resize.intents:
             a = ledger.activities.get(i.activity)
             held = a is not None and a.token == i.token and a.live(now)
