@@ -7,6 +7,7 @@ lets one process hold it, and frees it however that process ends.
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from shared.domain.errors import Unavailable
 
 FIRST, LAST = 61184, 65519  # systemd's range for dynamic users; packer's firewall rule names it too
 TRIES_MAX = 64
+GONE_S_MAX, GONE_EVERY_S = 5.0, 0.02
 ROUNDS_MAX = 50  # of killing: each leaves fewer, as what is stopped cannot fork
 
 
@@ -41,7 +43,11 @@ class Account:
         raise Unavailable(f"users of this machine: {TRIES_MAX} numbers from {FIRST} on are taken")
 
     def end_all(self) -> int:
-        """Kill every process of this user, also those that left their session; how many there were."""
+        """Kill every process of this user, also those that left their session; how many there were.
+
+        Returns when they are gone from the table too, or after some seconds: the dead whom nobody has waited for yet
+        count towards the user's limit, and a server that is started beside them gets no threads.
+        """
         if self.uid is None:
             return 0
         ended: set[int] = set()
@@ -56,6 +62,9 @@ class Account:
             ended.update(found)
             if not found:
                 break
+        end = time.monotonic() + GONE_S_MAX
+        while ended and any(self._processes(dead=True)) and time.monotonic() < end:
+            time.sleep(GONE_EVERY_S)
         return len(ended)
 
     def processes(self) -> list[int]:
@@ -68,7 +77,7 @@ class Account:
             self._claim.close()
             self._claim = None
 
-    def _processes(self) -> Iterator[int]:
+    def _processes(self, *, dead: bool = False) -> Iterator[int]:
         for place in Path("/proc").iterdir():
             if not place.name.isdecimal():
                 continue
@@ -77,5 +86,5 @@ class Account:
             except OSError:
                 continue  # it has ended
             fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-            if int(fields["Uid"].split()[0]) == self.uid and not fields["State"].startswith(("Z", "X")):
+            if int(fields["Uid"].split()[0]) == self.uid and (dead or not fields["State"].startswith(("Z", "X"))):
                 yield int(place.name)

@@ -185,8 +185,8 @@ class UsersProcess:
             return
         with contextlib.suppress(ProcessLookupError):  # all of its session have ended
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._account.end_all()
         self._process.wait(KILLED_S_MAX)
+        self._account.end_all()
         self._let_go()
 
     def _silence(self) -> str:

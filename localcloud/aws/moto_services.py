@@ -22,6 +22,7 @@ from moto.s3.models import FakeBucket
 
 ACCOUNT = "123456789012"
 AMI = "ami-headrace"
+DEFAULT_ZONES = 3  # that have a default subnet; the region may have more
 GLOBAL_SERVICES = frozenset({"iam", "sts", "s3"})
 SAVED_SERVICES = ("ec2", "iam", "sts", "ssm", "elb", "elbv2", "cloudwatch", "logs", "s3")
 READ_ONLY_PREFIXES = ("Describe", "Get", "List", "Head", "Simulate", "Lookup")
@@ -50,6 +51,7 @@ class MotoServices:
         self.application = DomainDispatcherApplication(create_backend_app)
         with self.lock:
             self.add_default_image()
+            self._keep_default_zones()
 
     def backend(self, service: str) -> Any:
         """Moto's object of a service."""
@@ -79,6 +81,12 @@ class MotoServices:
                 root_device_name="/dev/xvda",
                 public=True,
             )
+
+    def _keep_default_zones(self) -> None:
+        """Moto makes a default subnet in every zone of the region."""
+        ec2 = self.backend("ec2")
+        for _, subnet in sorted(ec2.get_default_subnets().items())[DEFAULT_ZONES:]:
+            ec2.delete_subnet(subnet.id)
 
     def mark(self, services: Iterable[str]) -> None:
         """These services have been changed."""

@@ -34,6 +34,12 @@ RULES = (
         "always has capacity",
     ),
     Rule(
+        "The default VPC has a default subnet in a zone (here in three); a group of a zone without one is refused",
+        VPC + "default-subnet.html",
+        "test_front.py::test_the_default_network_has_three_zones",
+        "has one in every zone",
+    ),
+    Rule(
         "Errors have the form of the service's protocol",
         EC2_API + "errors-overview.html",
         "test_front.py::test_what_makes_no_sense_is_refused_in_xml",

@@ -230,6 +230,16 @@ def test_a_zone_without_capacity(localcloud_aws: FrontProcess, unique_name: str)
     localcloud_aws.ask(f"faults/{fault}", "DELETE")
 
 
+def test_the_default_network_has_three_zones(localcloud_aws: FrontProcess, unique_name: str) -> None:
+    found = localcloud_aws.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
+    zones = sorted(s["AvailabilityZone"] for s in found["Subnets"])
+    assert zones == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    template = {"LaunchTemplateId": make_template(localcloud_aws, unique_name), "Version": "$Latest"}
+    group = {"AutoScalingGroupName": unique_name, "MinSize": 0, "MaxSize": 1, "LaunchTemplate": template}
+    create = localcloud_aws.client("autoscaling").create_auto_scaling_group
+    assert code_of(lambda: create(**group, AvailabilityZones=["us-east-1d"])) == "ValidationError"
+
+
 def test_objects_parameters_and_identity(localcloud_aws: FrontProcess, unique_name: str) -> None:
     objects, parameters = localcloud_aws.client("s3"), localcloud_aws.client("ssm")
     objects.create_bucket(Bucket=unique_name)

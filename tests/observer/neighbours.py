@@ -1,5 +1,6 @@
 """The other sides of the Observer's process: a Provisioner that answers its contract, nodes' metrics, an AWS."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -126,8 +127,12 @@ def running_aws(log: Path) -> Iterator[str]:
     """An AWS endpoint (moto) as a process; its URL."""
     port = ports.choose()
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {
+        **os.environ,
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "true",
+    }  # the embedded AWS, imported here, turns them off
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink)
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -137,6 +137,7 @@ async def world(
         return aws_is_up(aws) or None
 
     await eventually(up)
+    ids = {"entry": create_fleet(aws, "entry", 1, 1), "delays": create_fleet(aws, "delays", 1, 2)}
     topic = unique_name
     admin = AdminClient({**kafka.client_settings(), "log_level": 0})
     admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(60)
@@ -145,7 +146,6 @@ async def world(
     declared.pipelines = [pipeline_model()]
     provisioner = declared.server("127.0.0.1:0", authority.service("provisioner"))
     await provisioner.start()
-    ids = {"entry": create_fleet(aws, "entry", 1, 1), "delays": create_fleet(aws, "delays", 1, 2)}
     nodes = [NodeMetrics("default", group, f"{group}-r1", node) for group in ids for node in ids[group]]
     prometheus.scrape([{"job_name": "nodes", "static_configs": [{"targets": [n.target for n in nodes]}]}])
     listen, metrics = (f"127.0.0.1:{ports.choose()}" for _ in range(2))
