@@ -15,7 +15,7 @@ from tools.setup.step import ROOT
 
 PYTEST = str(Path(sys.executable).parent / "pytest")
 LAST_FAILED = Path(".tools/cache/pytest/v/cache/lastfailed")  # of a project; pyproject.toml has the folder
-TRIED_AGAIN_MAX = 5
+TRIED_AGAIN_MAX = 12
 TESTS_FAILED = 1  # pytest's exit code when every test ran and some failed; a crash or an interruption has another
 Suite = tuple[str, tuple[str, ...]]
 SUITES: tuple[Suite, ...] = (
