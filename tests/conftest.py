@@ -1,4 +1,4 @@
-"""The real servers that tests run against: each is started once a session, on loopback, with a password.
+"""The real servers that tests run against: each is started once a session or module, on loopback, with a password.
 
     postgres          a cluster; `database` gives a test its own copies of migrated schemas
     valkey            a server; `empty_valkey` is the same one, emptied for the test
@@ -177,11 +177,14 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus(server_directory: Path) -> Iterator[PrometheusServer]:
-    """A Prometheus server; `prometheus.scrape([...])` sets what it scrapes, once a second."""
-    log = server_directory / "prometheus.log"
-    yield from _running(PrometheusServer(server_directory / "prometheus", ports.choose(), PASSWORD, log))
+    """A Prometheus server; `prometheus.scrape([...])` sets what it scrapes, once a second.
+
+    One a module: what another module's nodes have said is shown for five minutes.
+    """
+    place = server_directory / f"prometheus-{secrets.token_hex(3)}"
+    yield from _running(PrometheusServer(place, ports.choose(), PASSWORD, place.with_suffix(".log")))
 
 
 @pytest.fixture(scope="session")

@@ -117,7 +117,9 @@ def commit_all_but(kafka: KafkaServer, topic: str, left: int) -> None:
         place = TopicPartition(topic, partition)
         _, high = patiently(functools.partial(consumer.get_watermark_offsets, place, timeout=60))
         offsets.append(TopicPartition(topic, partition, high - (left if partition == 0 else 0)))
-    patiently(lambda: consumer.commit(offsets=offsets, asynchronous=False))
+    committed = patiently(lambda: consumer.commit(offsets=offsets, asynchronous=False))
+    assert committed is not None
+    assert [place.error for place in committed if place.error] == []
     consumer.close()
 
 
