@@ -72,8 +72,8 @@ class Service:
 def build(settings: AutoscalerSettings, adapters: Adapters) -> Service:
     """Wire operations over adapters."""
     a, limits = adapters, settings.limits()
-    resizer = Resizer(a.store, a.sizes, a.clock)
     leases = LeaseCheck(a.health, a.clock)
+    resizer = Resizer(a.store, a.sizes, leases, a.clock)
     reservations = Reservations(a.inventory, a.store, resizer, leases)
     scaling = Scaling(
         inventory=a.inventory, store=a.store, sizes=a.sizes, resizer=resizer, leases=leases, clock=a.clock
@@ -136,7 +136,7 @@ async def parts() -> Sequence[Part]:
             signals=PrometheusSignals(prometheus, settings.workspace, limits.window_s, limits.stale_after_s),
             health=ObserverHealth(observer),
             store=PostgresStore(database),
-            sizes=AsgSizes(),
+            sizes=AsgSizes(clock),
             scalings=TemporalScalings(temporal),
             meter=PrometheusMeter(),
             clock=clock,

@@ -50,6 +50,7 @@ class ScaleInput(Contract):
     previous: dict[str, int]
     reasons: tuple[ReasonModel, ...] = ()
     signal_age_s: float = 0.0
+    decided_at_s: float | None = None  # seconds since the epoch; None from a release that did not say
 
 
 class SetDesiredInput(Contract):

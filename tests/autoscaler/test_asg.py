@@ -30,6 +30,7 @@ from tests.autoscaler.world import World, world
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S_MAX = 60.0
+SIZES, IN_TIME = AsgSizes(SystemClock()), float("inf")
 CREDENTIALS = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -103,7 +104,7 @@ def real(name: str) -> World:
     """The operations over the real group and the real time."""
     made = world()
     found = replace(
-        made.adapters, inventory=Declared(name.removesuffix("-delays-r1")), sizes=AsgSizes(), clock=SystemClock()
+        made.adapters, inventory=Declared(name.removesuffix("-delays-r1")), sizes=SIZES, clock=SystemClock()
     )
     return made.over(found)
 
@@ -128,9 +129,16 @@ async def test_reserve_sets_absolute_sizes_within_max_size(fleet_asg: str) -> No
 
 async def test_above_max_size_and_a_group_that_is_not_there_are_refused(fleet_asg: str) -> None:
     with pytest.raises(InvalidInput, match="SetDesiredCapacity"):
-        await AsgSizes().set_desired(fleet_asg, 7)
+        await SIZES.set_desired(fleet_asg, 7, IN_TIME)
     with pytest.raises(InvalidInput, match="not-there"):
-        await AsgSizes().set_desired("not-there", 1)
+        await SIZES.set_desired("not-there", 1, IN_TIME)
+
+
+async def test_a_call_that_could_outlast_its_lease_is_not_sent(fleet_asg: str) -> None:
+    with pytest.raises(Unavailable, match="not sent"):
+        await SIZES.set_desired(fleet_asg, 2, SystemClock().monotonic() + asg.ATTEMPT_S_MAX - 0.1)
+    seen = await Declared(fleet_asg.removesuffix("-delays-r1")).group(GROUP)
+    assert seen.fleets[0].desired == 1
 
 
 async def test_without_machines_to_be_had_it_gives_up_with_what_aws_says(fleet_asg: str, front: str) -> None:
@@ -141,7 +149,7 @@ async def test_without_machines_to_be_had_it_gives_up_with_what_aws_says(fleet_a
     await w.service.scaling.set_desired(SetDesiredInput(scale=step, lease=w.lease()))
 
     async def failed() -> str | None:
-        return await AsgSizes().failure(fleet_asg, 0.0) or None
+        return await SIZES.failure(fleet_asg, 0.0) or None
 
     assert "do not have sufficient m6a.large capacity" in await eventually(failed)
     done = await w.service.scaling.wait_in_service(WaitInServiceInput(scale=step, timeout_s=1), lambda _: None)
@@ -164,5 +172,5 @@ async def test_an_aws_that_is_gone_is_unavailable(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, value)
     asg._client.cache_clear()
     with pytest.raises(Unavailable, match="SetDesiredCapacity gone to 1"):
-        await AsgSizes().set_desired("gone", 1)
+        await SIZES.set_desired("gone", 1, IN_TIME)
     asg._client.cache_clear()

@@ -1,12 +1,17 @@
 """Reserve, scale, wait, record, tick and sweep, over memory adapters."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
+from services.autoscaler.__main__ import build
+from services.autoscaler.adapters.memory import MemoryStore
 from services.autoscaler.domain.decision import HOLD, codes
 from services.autoscaler.domain.records import Intent
 from services.autoscaler.domain.signals import FAILED
+from services.autoscaler.operations.lease import CALL_DEADLINE_S
+from services.autoscaler.settings import AutoscalerSettings
 from shared.contracts.scaling import (
     ReleaseInput,
     ReserveInput,
@@ -15,10 +20,10 @@ from shared.contracts.scaling import (
     SetDesiredInput,
     WaitInServiceInput,
 )
-from shared.domain.errors import InvalidInput, NotFound, StaleLease, Throttled
+from shared.domain.errors import InvalidInput, NotFound, StaleLease, Throttled, Unavailable
 from shared.domain.names import ActivityId, FencingToken, FleetId
 from tests.autoscaler.groups import GROUP, fleet, signals, snapshot
-from tests.autoscaler.world import World, world
+from tests.autoscaler.world import HandClock, World, world
 
 TWO = snapshot(fleets=(fleet(4), fleet(0, 2, weight=0)))
 
@@ -102,6 +107,14 @@ class TestReserve:
         w.around.alive = {ActivityId("act-1"): w.clock.now_s + 20}
         assert (await w.service.reservations.reserve(short)).desired["delays-r2"] == 2
 
+    async def test_whoever_cannot_learn_whether_it_was_renewed_tries_again(self) -> None:
+        w = world(TWO)
+        short = ask(w, 0.5).model_copy(update={"lease": w.lease(left_s=5)})
+        w.around.alive = None
+        with pytest.raises(Unavailable, match="does not say whether it was renewed"):
+            await w.service.reservations.reserve(short)
+        assert w.cloud.writes == []
+
     async def test_another_scope_s_lease_and_an_unknown_fleet(self) -> None:
         w = world(TWO)
         lease = w.lease().model_copy(update={"scope": "group/other"})
@@ -138,6 +151,63 @@ class TestReserve:
         assert await w.store.reservations(GROUP) == ()
 
 
+@dataclass
+class SlowToIntend:
+    """A store whose process stands still for so long while it writes an intent down."""
+
+    inner: MemoryStore
+    clock: HandClock
+    stall_s: float
+    set_back_s: float
+
+    def __getattr__(self, verb: str) -> object:
+        return getattr(self.inner, verb)
+
+    async def intend(self, intent: Intent) -> int:
+        self.clock.now_s += self.stall_s
+        self.clock.wall_off_s -= self.set_back_s
+        return await self.inner.intend(intent)
+
+
+def stalling(stall_s: float, set_back_s: float = 0.0) -> World:
+    """A process that stands still between the check of its lease and the write."""
+    w = world(TWO)
+    store: Any = SlowToIntend(w.store, w.clock, stall_s, set_back_s)
+    adapters = replace(w.adapters, store=store)
+    return replace(w, adapters=adapters, service=build(AutoscalerSettings(), adapters))
+
+
+class TestLastLook:
+    """Between the check of a lease and the write a process may stand still."""
+
+    async def test_a_lease_that_lapsed_meanwhile_writes_nothing_and_says_so(self) -> None:
+        w = stalling(26.0)
+        with pytest.raises(StaleLease, match=r"4\.0 s left"):
+            await w.service.reservations.reserve(ask(w, 0.5))
+        assert w.cloud.writes == []
+        [(intent, result)] = w.store._intents.values()
+        assert (intent.wanted, (result or "")[:55]) == (2, "refused: lease act-1 on group/delays has 4.0 s left and")
+
+    async def test_one_that_was_renewed_meanwhile_writes(self) -> None:
+        w = stalling(26.0)
+        w.around.alive = {ActivityId("act-1"): w.clock.now_s + 56.0}
+        await w.service.reservations.reserve(ask(w, 0.5))
+        assert w.cloud.writes == [("default-delays-r2", 2)]
+
+    async def test_a_wall_clock_that_is_set_back_meanwhile_lends_no_time(self) -> None:
+        w = stalling(26.0, set_back_s=20.0)
+        w.around.alive = {}
+        with pytest.raises(StaleLease):
+            await w.service.reservations.reserve(ask(w, 0.5))
+        assert w.cloud.writes == []
+
+    async def test_a_short_stall_asks_nobody(self) -> None:
+        w = stalling(10.0)
+        w.around.alive = None
+        await w.service.reservations.reserve(ask(w, 0.5))
+        assert w.cloud.writes == [("default-delays-r2", 2)]
+
+
 class TestSetDesired:
     async def test_out_and_again(self) -> None:
         w = world()
@@ -161,6 +231,21 @@ class TestSetDesired:
         made = await w.service.scaling.set_desired(SetDesiredInput(scale=scale("in", 4, 3), lease=w.lease()))
         assert (made.outcome, made.reasons[0].code) == ("refused", "SizeChanged")
         assert w.cloud.writes == []
+
+    async def test_in_is_refused_when_the_decision_is_old(self) -> None:
+        w = world()
+        old = scale("in", 4, 3).model_copy(update={"decided_at_s": w.clock.now_s - 31.0})
+        made = await w.service.scaling.set_desired(SetDesiredInput(scale=old, lease=w.lease()))
+        assert (made.outcome, made.reasons[0].code) == ("refused", "DecisionOld")
+        out = scale("out", 4, 6).model_copy(update={"decided_at_s": w.clock.now_s - 31.0})
+        made = await w.service.scaling.set_desired(SetDesiredInput(scale=out, lease=w.lease()))
+        assert made.outcome == "set", "growth is never too late"
+
+    async def test_in_is_written_while_the_decision_is_young_or_not_at_all(self) -> None:
+        w = world()
+        young = scale("in", 4, 3).model_copy(update={"decided_at_s": w.clock.now_s - 10.0})
+        await w.service.scaling.set_desired(SetDesiredInput(scale=young, lease=w.lease()))
+        assert w.cloud.over_by_s == pytest.approx(w.clock.now_s + 20.0 + CALL_DEADLINE_S)
 
     async def test_in_is_refused_once_a_deployment_began(self) -> None:
         w = world(TWO)

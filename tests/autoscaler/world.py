@@ -22,12 +22,13 @@ from tests.autoscaler.groups import GROUP, NOW, signals, snapshot
 
 @dataclass
 class HandClock:
-    """Moves when somebody sleeps or a test says so."""
+    """Moves when somebody sleeps or a test says so; `wall_off_s` is how wrong its wall time is."""
 
     now_s: float = NOW
+    wall_off_s: float = 0.0
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.now_s, UTC)
+        return datetime.fromtimestamp(self.now_s + self.wall_off_s, UTC)
 
     def monotonic(self) -> float:
         return self.now_s
@@ -53,6 +54,7 @@ class Cloud:
     failing: HeadraceError | None = None
     failed_activity: str = ""
     silent_looks: int = 0
+    over_by_s: float = 0.0
     writes: list[tuple[str, int]] = field(default_factory=list)
 
     async def groups(self) -> tuple[GroupSnapshot, ...]:
@@ -67,10 +69,11 @@ class Cloud:
         self._boot()
         return self.group_state
 
-    async def set_desired(self, asg: str, nodes: int) -> None:
+    async def set_desired(self, asg: str, nodes: int, over_by_s: float) -> None:
         if self.failing:
             raise self.failing
         self.writes.append((asg, nodes))
+        self.over_by_s = over_by_s
         self._each(lambda f: replace(f, desired=nodes, in_service=min(f.in_service, nodes)) if f.asg == asg else f)
 
     async def failure(self, asg: str, since_s: float) -> str:
@@ -92,7 +95,7 @@ class Surroundings:
 
     measured: Signals = field(default_factory=lambda: signals(300))
     verdict: VerdictState = VerdictState.HEALTHY
-    alive: dict[ActivityId, float] = field(default_factory=dict)
+    alive: dict[ActivityId, float] | None = field(default_factory=dict)
     running: bool = False
     started: list[Decision] = field(default_factory=list)
 
@@ -103,7 +106,7 @@ class Surroundings:
     async def verdicts(self) -> Mapping[GroupName, VerdictState]:
         return {GROUP: self.verdict}
 
-    async def living(self, group: GroupName) -> Mapping[ActivityId, float]:
+    async def living(self, group: GroupName) -> Mapping[ActivityId, float] | None:
         return self.alive
 
     async def start(self, decision: Decision) -> bool:

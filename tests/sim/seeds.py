@@ -277,7 +277,20 @@ def lonely_holders(chance: Chance) -> Iterator[Event]:
         yield {"at": cut_s, "do": "network", "cut": True, "links": links, "for_s": 110.0}
 
 
-SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (machines_die, no_capacity, aws_fails, lonely_holders)
+def stalled_writers(chance: Chance) -> Iterator[Event]:
+    """Who is about to set a size stands still between two of its calls, while nobody can renew the lease for it."""
+    for at in _times(chance, 700.0, 100.0):
+        yield {"at": at, "do": "load", "group": chance.choice(GROUPS), "factor": 3.0, "for_s": 240.0}
+        for scaler in SCALERS:
+            yield {"at": at, "do": "places", "process": scaler, "crash": 0.0, "stall": 0.2, "for_s": 120.0}
+        links = [[WORKER, o] for o in REPLICAS] + [[o, WORKER] for o in REPLICAS]
+        cut_s = round(at + chance.uniform(10, 90), 3)
+        yield {"at": cut_s, "do": "network", "cut": True, "links": links, "for_s": 60.0}
+
+
+SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
+    machines_die, no_capacity, aws_fails, lonely_holders, stalled_writers,
+)  # fmt: skip
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud, stalled_leaders,
     flickering, impostors, places,

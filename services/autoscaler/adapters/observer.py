@@ -31,11 +31,11 @@ class ObserverHealth:
             return {}
         return {GroupName(v.scope.removeprefix(PREFIX)): VerdictState.read(v.effective) for v in found}
 
-    async def living(self, group: GroupName) -> Mapping[ActivityId, float]:
+    async def living(self, group: GroupName) -> Mapping[ActivityId, float] | None:
         """See `ports.Health`."""
         try:
             found = await self._observer.activities(str(group_scope(group)))
         except HeadraceError as e:
             LOG.warning("no activities: leases are not known to live", group=group, why=str(e))
-            return {}
+            return None
         return {ActivityId(a.id): a.expires_at for a in found if a.state != ENDED}

@@ -39,10 +39,10 @@ class Health(Protocol):
         """Effective verdicts of groups; one that is missing reads as UNKNOWN. Never raises."""
         ...
 
-    async def living(self, group: GroupName) -> Mapping[ActivityId, float]:
+    async def living(self, group: GroupName) -> Mapping[ActivityId, float] | None:
         """Activities of a group that have not ended, with the end of their leases (seconds since the epoch).
 
-        Empty when the Observer does not answer.
+        None when the Observer does not answer.
         """
         ...
 
@@ -50,8 +50,11 @@ class Health(Protocol):
 class Sizes(Protocol):
     """The only writer of desired capacity."""
 
-    async def set_desired(self, asg: str, nodes: int) -> None:
-        """Absolute. Throttled, Unavailable, InvalidInput (beyond MinSize..MaxSize), NotFound."""
+    async def set_desired(self, asg: str, nodes: int, over_by_s: float) -> None:
+        """Absolute. Throttled, Unavailable, InvalidInput (beyond MinSize..MaxSize), NotFound.
+
+        Not begun any more, and Unavailable, when it might last beyond `over_by_s` of the monotonic clock.
+        """
         ...
 
     async def failure(self, asg: str, since_s: float) -> str:

@@ -34,4 +34,5 @@ def scale_input(decision: Decision) -> ScaleInput:
         previous={str(f): n for f, n in decision.previous.items()},
         reasons=tuple(ReasonModel.of(r) for r in decision.reasons),
         signal_age_s=decision.signal_age_s,
+        decided_at_s=decision.at_s,
     )

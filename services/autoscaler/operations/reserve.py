@@ -31,7 +31,7 @@ class Reservations:
         Raises StaleLease for a lapsed or superseded holder, NotFound for a fleet that AWS does not have.
         """
         snapshot = await self._inventory.group(GroupName(request.group))
-        await self._leases.check(request.lease, snapshot.group)
+        leave = await self._leases.check(request.lease, snapshot.group)
         fleet = FleetId(request.fleet)
         if all(f.fleet != fleet for f in snapshot.fleets):
             raise NotFound(
@@ -59,7 +59,7 @@ class Reservations:
         target = split(total, snapshot.fleets, held.reservations)
         sizes, reasons = _bounded(snapshot, next_sizes(total, snapshot.fleets, target))
         reasons += _waiting(snapshot, sizes, target)
-        await self._resizer.resize(snapshot, sizes, request.lease)
+        await self._resizer.resize(snapshot, sizes, leave)
         return ReserveAnswer(
             group=snapshot.group,
             total=total,

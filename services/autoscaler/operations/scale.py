@@ -1,25 +1,26 @@
 """Carrying a scaling out: set the sizes under a lease, wait until the nodes serve, record what came of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.autoscaler.domain.decision import IN
 from services.autoscaler.domain.group import GroupSnapshot
 from services.autoscaler.domain.ports import Inventory, Sizes, Store
 from services.autoscaler.domain.records import Lane, Outcome
 from services.autoscaler.domain.split import floors_of
-from services.autoscaler.operations.lease import LeaseCheck
+from services.autoscaler.operations.lease import CALL_DEADLINE_S, LeaseCheck
 from services.autoscaler.operations.resize import Resizer
 from shared.contracts.base import ReasonModel
 from shared.contracts.scaling import ScaleInput, ScaleResult, SetDesiredInput, WaitInServiceInput
 from shared.domain.clock import Clock
 from shared.domain.errors import HeadraceError
 from shared.domain.names import FleetId, GroupName
-from shared.domain.reason import Reason
+from shared.domain.reason import Compared, Reason
 
 POLL_S = 0.5
 FAILURE_LOOK_S = 5.0  # how often the scaling activities are read while waiting
 HOPELESS_AFTER_S = 30.0  # with a failed scaling activity and nothing new in service for so long, waiting is over
+SHRINK_AGE_S_MAX = 30.0  # a decision to take machines away that is older is made anew, from what the load is then
 CLOCK_MARGIN_S = 5.0  # AWS stamps scaling activities by its own clock
 Progress = Callable[[str], None]
 
@@ -51,11 +52,11 @@ class Scaling:
         """Set the decided sizes; refused when the world has moved since the decision. Repeating it changes nothing.
 
         A scale-out never lowers a fleet and respects floors that were reserved since; a scale-in is refused once
-        anything is reserved, or when a fleet no longer has the size the decision saw.
+        anything is reserved, when a fleet no longer has the size the decision saw, or when the decision is old.
         """
         scale = request.scale
         snapshot = await self._inventory.group(GroupName(scale.group))
-        await self._leases.check(request.lease, snapshot.group)
+        leave = await self._leases.check(request.lease, snapshot.group)
         await self._resizer.fenced(snapshot, Lane.SIZE, request.lease)
         reservations = await self._store.reservations(snapshot.group)
         floors = floors_of(snapshot.fleets, reservations)
@@ -65,10 +66,12 @@ class Scaling:
             floor = max(floors[f.fleet], f.nodes_min)
             wanted[f.fleet] = asked if scale.direction == IN else min(f.nodes_max, max(asked, f.desired, floor))
         if scale.direction == IN:
-            reason = _moved(snapshot, scale, reserved=bool(reservations))
+            age_s = self._age_s(scale)
+            reason = _moved(snapshot, scale, reserved=bool(reservations)) or _old(snapshot, age_s)
             if reason:
                 return _result(scale, "refused", reason.text, (reason,))
-        await self._resizer.resize(snapshot, wanted, request.lease)
+            leave = replace(leave, not_after_s=self._clock.monotonic() + SHRINK_AGE_S_MAX - age_s + CALL_DEADLINE_S)
+        await self._resizer.resize(snapshot, wanted, leave)
         text = ", ".join(f"{f}: {n}" for f, n in wanted.items())
         return ScaleResult(decision_id=scale.decision_id, outcome="set", text=text)
 
@@ -153,6 +156,19 @@ class Scaling:
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
+
+    def _age_s(self, scale: ScaleInput) -> float:
+        """Of the decision, by this process' wall clock."""
+        return 0.0 if scale.decided_at_s is None else self._now_s() - scale.decided_at_s
+
+
+def _old(snapshot: GroupSnapshot, age_s: float) -> Reason | None:
+    """Why a scale-in is not right any more though nothing is known to have changed: the load may have."""
+    if age_s <= SHRINK_AGE_S_MAX:
+        return None
+    text = f"the decision is {age_s:.0f} s old; one to take machines away holds for {SHRINK_AGE_S_MAX:.0f} s"
+    compared = (Compared("age_s", age_s, "<=", SHRINK_AGE_S_MAX),)
+    return Reason("DecisionOld", snapshot.scope, text, compared)
 
 
 def _moved(snapshot: GroupSnapshot, scale: ScaleInput, *, reserved: bool) -> Reason | None:

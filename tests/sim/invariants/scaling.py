@@ -17,7 +17,10 @@ SURPLUS = 2.0  # at the end of a quiet time a group has at most so many times wh
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """SetDesiredCapacity as it takes effect; `ill` is what is wrong with the group or its sources."""
+    """SetDesiredCapacity as it takes effect; `ill` is what is wrong with the group or its sources.
+
+    `arrival` is the least of the last 45 s: a decision is made from what was measured before, and holds for 30 s.
+    """
 
     group: str
     asg: str
@@ -71,11 +74,9 @@ class IntentFirst(Invariant):
 class SizedUnderLease(Invariant):
     """Nobody sizes a group without leave."""
 
-    sentence = "A size is changed while the ledger holds a living lease whose token the intent shows."
+    sentence = "A size takes effect, also one that changes nothing, while a lease lives whose token its intent shows."
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
-        if resize.wanted == resize.before:
-            return  # sizes are absolute: what a holder that stood still says again long afterwards changes nothing
         for i in resize.intents:
             a = ledger.activities.get(i.activity)
             held = a is not None and a.token == i.token and a.live(now)
@@ -101,7 +102,7 @@ class ShrinksUnderScaleIn(Invariant):
 class CapacityFloor(Invariant):
     """No step leaves less capacity than is needed."""
 
-    sentence = "No fleet is set so small that its group has less than its present load needs."
+    sentence = "No fleet is set so small that its group has less than its load has needed for a while."
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
         needed = resize.arrival / NODE_RATE

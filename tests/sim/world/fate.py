@@ -15,6 +15,7 @@ from tests.sim.kernel.streams import Streams
 from tests.sim.world.places import Places
 
 LATENCY_S = 0.003
+LATE = 0.1
 SLOW_S_MAX = 8.0
 FINE = (0.0, 0.0, 0.0, False)
 
@@ -87,6 +88,15 @@ class Fate:
         """It is done, and the caller knows."""
         if self._places.now:
             await self._places.maybe(self._process, f"after {verb} of {self._store}")
+
+    def on_its_way_s(self, most_s: float) -> float:
+        """How long something that was sent takes until it has its effect: one in ten nearly as long as it may."""
+        roll, late_s = self._stream.random(), self._stream.random() * most_s
+        return late_s if roll < LATE else min(most_s, 10 * LATENCY_S * roll)
+
+    def reached(self, mark: str) -> None:
+        """What happened here."""
+        self._record.reach(mark)
 
     def heard(self, *, unheard: bool) -> None:
         """Unavailable when the answer is lost."""

@@ -3,6 +3,7 @@
 A call takes time, may be throttled, may be described late, and may succeed without anybody hearing of it.
 """
 
+import asyncio
 import contextvars
 import itertools
 import random
@@ -17,15 +18,18 @@ from localcloud.aws.autoscaling.compute import Condition
 from localcloud.aws.autoscaling.virtual_compute import SUBNETS, VirtualCompute
 from localcloud.aws.autoscaling.world import World
 from localcloud.aws.errors import AwsError
+from services.autoscaler.adapters.asg import ATTEMPT_S_MAX
 from shared.aws.clients import aws_error
 from shared.aws.groups import AsgInventory, AsgState
-from tests.sim.kernel.clock import EPOCH_S
+from shared.domain.errors import HeadraceError, Unavailable
+from tests.sim.kernel.clock import EPOCH_S, SimClock
 from tests.sim.kernel.loop import SimLoop
 from tests.sim.world.fate import Fate
 
 WORKSPACE = "default"
 BOOT_S = (20.0, 90.0)
 ZONES = tuple(sorted(set(SUBNETS.values())))
+LANDS = contextvars.Context()  # nobody's: what is on its way needs no process
 
 
 class _TrueClock:
@@ -123,17 +127,37 @@ class Fleets:
 
 
 class SimSizes:
-    """Implements the Autoscaler's `Sizes`: one attempt each, as the real adapter."""
+    """Implements the Autoscaler's `Sizes`: one attempt each, as the real adapter.
 
-    def __init__(self, fleets: Fleets, fate: Fate, asked: Callable[[str, int], None]) -> None:
-        self._fleets, self._fate, self._asked = fleets, fate, asked
+    A call that was sent is AWS's: it takes effect within the adapter's timeouts, whatever becomes of who sent it.
+    """
 
-    async def set_desired(self, asg: str, nodes: int) -> None:
-        """Absolute; takes effect at AWS's instant, also when the answer is lost."""
-        unheard = await self._fate.before()
-        self._asked(asg, nodes)
-        self._call("SetDesiredCapacity", AutoScalingGroupName=asg, DesiredCapacity=nodes, HonorCooldown=False)
+    def __init__(self, fleets: Fleets, fate: Fate, clock: SimClock, asked: Callable[[str, int], None]) -> None:
+        self._fleets, self._fate, self._clock, self._asked = fleets, fate, clock, asked
+
+    async def set_desired(self, asg: str, nodes: int, over_by_s: float) -> None:
+        """Absolute; looked at once more when it is about to be sent."""
+        unheard = await self._fate.before("set_desired")
+        if over_by_s - self._clock.monotonic() < ATTEMPT_S_MAX:
+            self._fate.reached("a write was not sent: its lease had too little left")
+            raise Unavailable(f"{asg}: the lease has too little left")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[None] = loop.create_future()
+        loop.call_later(self._fate.on_its_way_s(ATTEMPT_S_MAX), self._land, asg, nodes, answer, context=LANDS)
+        await answer
         await self._fate.back(unheard=unheard)
+
+    def _land(self, asg: str, nodes: int, answer: "asyncio.Future[None]") -> None:
+        try:
+            if asg in self._fleets.world.groups:
+                self._asked(asg, nodes)
+            self._call("SetDesiredCapacity", AutoScalingGroupName=asg, DesiredCapacity=nodes, HonorCooldown=False)
+        except HeadraceError as e:
+            if not answer.done():
+                answer.set_exception(e)
+        else:
+            if not answer.done():
+                answer.set_result(None)
 
     async def failure(self, asg: str, since_s: float) -> str:
         """The newest failed scaling activity."""

@@ -4,6 +4,7 @@ A fluid model, moved on in small steps: lag grows when capacity is below load, a
 nothing. The Observer and the Autoscaler see it through metrics and the broker's offsets, each with its own faults.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from tests.sim.world.plant import INF, LAG_SLO_S, Plant
 
 NODE_RATE = 50.0  # events a second that one machine can work off
 STEP_S = 5.0
+LATELY_STEPS = 9  # from what is measured to what is decided, and on to the last write that it allows
 PARTITIONS = 12  # of every topic; keys spread evenly
 STALE_AFTER_S = 60.0
 
@@ -41,6 +43,7 @@ class Flow:
     produced: float = 0.0
     finished: float = 0.0
     throughput: float = 0.0
+    lately: deque[float] = field(default_factory=lambda: deque(maxlen=LATELY_STEPS))
 
     @property
     def arrival(self) -> float:
@@ -51,13 +54,20 @@ class Flow:
         return rate
 
     @property
+    def least(self) -> float:
+        """The least that arrived a second of late: nobody can answer for more."""
+        return min((self.arrival, *self.lately))
+
+    @property
     def backlog(self) -> float:
         """Events that wait."""
         return self.produced - self.finished
 
     def move(self, seconds: float, serving: int) -> None:
         """Let time pass."""
-        self.produced += self.arrival * seconds
+        arrival = self.arrival
+        self.lately.append(arrival)
+        self.produced += arrival * seconds
         done = min(self.produced - self.finished, NODE_RATE * serving * seconds)
         self.finished += done
         self.throughput = done / seconds

@@ -51,7 +51,7 @@ class Facts:
             asg=asg,
             before=found.desired,
             wanted=nodes,
-            arrival=demand.arrival if demand and serves else 0.0,
+            arrival=demand.least if demand and serves else 0.0,
             backlog=0.0,
             intents=[i for i, result in world.scaler_store._intents.values() if result is None],
             ill=tuple(how for g, how in world.plant.ill if g in {"", found.group}),

@@ -264,7 +264,7 @@ class RolloutServices(ObserverWorld):
                 signals=ServingSignals(self.plant, self.cloud, self.serving),
                 health=ObserverHealth(self._observer(name)),
                 store=store,
-                sizes=SimSizes(self.fleets, aws, lambda asg, n: self._resized(name, asg, n)),
+                sizes=SimSizes(self.fleets, aws, clock, lambda asg, n: self._resized(name, asg, n)),
                 scalings=TemporalScalings(self.temporal.client()),
                 meter=QuietMeter(),
                 clock=clock,

@@ -147,7 +147,7 @@ class ScalingWorld(ObserverWorld):
                 signals=TrafficSignals(self.plant, self.traffic),
                 health=ObserverHealth(ObserverClient(channel)),
                 store=store,
-                sizes=SimSizes(self.fleets, self._fate("aws", name), lambda asg, n: self._resized(name, asg, n)),
+                sizes=SimSizes(self.fleets, self._fate("aws", name), clock, lambda asg, n: self._resized(name, asg, n)),
                 scalings=_Scalings(self),
                 meter=QuietMeter(),
                 clock=clock,
@@ -187,7 +187,7 @@ class ScalingWorld(ObserverWorld):
         intents = [i for i, result in self.scaling_store._intents.values() if result is None]
         self.record.say(name, f"sets {before} -> {nodes} for {flow.arrival:.0f}/s", f"group/{group}")
         ill = [how for g, how in self.plant.ill if g in {"", group}]
-        seen = Resize(group, asg, before, nodes, flow.arrival, flow.backlog, intents, tuple(ill))
+        seen = Resize(group, asg, before, nodes, flow.least, flow.backlog, intents, tuple(ill))
         self.watch.tell("resized", seen, state_of(self.ledger), self._store_s())
 
     def finish(self) -> None:

@@ -5,6 +5,7 @@ bad revision answers. Nothing here asks a service: the data plane goes on by its
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from shared.contracts.node import Routes
 from shared.domain.errors import Unavailable
 from shared.domain.names import FleetId, GroupName
 from tests.sim.world.cloud import Cloud
+from tests.sim.world.load import LATELY_STEPS
 from tests.sim.world.plant import INF, LAG_SLO_S, Plant
 
 NODE_RATE = 50.0  # requests a second that one machine answers
@@ -67,6 +69,7 @@ class Demand:
 
     base: float
     factors: list[float] = field(default_factory=list)
+    lately: deque[float] = field(default_factory=lambda: deque(maxlen=LATELY_STEPS))
 
     @property
     def arrival(self) -> float:
@@ -75,6 +78,11 @@ class Demand:
         for factor in self.factors:
             rate *= factor
         return rate
+
+    @property
+    def least(self) -> float:
+        """The least of late."""
+        return min((self.arrival, *self.lately))
 
 
 class Serving:
@@ -101,6 +109,7 @@ class Serving:
         for group, demand in self.demand.items():
             weights = {f: w for f, w in self.routes(group).items() if f in states and states[f].in_service}
             total = sum(weights.values())
+            demand.lately.append(demand.arrival)
             if not total:
                 self.lost[group] += demand.arrival * STEP_S
             for fleet, weight in weights.items():
