@@ -28,6 +28,7 @@ from localcloud.aws.faults import Faults
 from localcloud.aws.iam.access import Access
 from localcloud.aws.iam.resources import Namer
 from localcloud.aws.imds import PREFIX, MetadataService
+from localcloud.aws.late_services import LateServices
 from localcloud.aws.machine_processes import ProcessMachines, can_bind
 from localcloud.aws.machines import Addresses, Machines, VirtualMachines
 from localcloud.aws.messenger import Messenger
@@ -95,8 +96,13 @@ class Cloud:
         self.network = Network(self.services)
         namer = Namer(self.services.account, settings.region, self._group_arn, self.world.owners.get)
         self.access = Access(settings.iam, self.services, namer, self._tags_of, self.clock, settings.root)
-        self.reads = DelayedReads(self.world, lambda: max(settings.read_delay_s, self.faults.read_delay_s()))
-        self.trouble = Trouble(self.faults, self.machines, self.reads, self.lock)
+
+        def late_s(service: str) -> float:
+            return max(settings.read_delay_s, self.faults.read_delay_s(service))
+
+        self.reads = DelayedReads(self.world, lambda: late_s("autoscaling"))
+        self.late = LateServices(self.services, self.clock, late_s)
+        self.trouble = Trouble(self.faults, self.machines, (self.reads, self.late), self.lock)
         secret = self.state.fact("metadata-secret", secrets.token_hex(32))
         self.metadata = MetadataService(
             self.services,
@@ -207,7 +213,9 @@ class Cloud:
                         self.world.machine_changed(instance_id)
                     if reconcile.run_due(self.world):
                         self._save()
-                    due = earliest(self.world.next_due(), self.direct.next_due(), self.checks.next_due())
+                    due = earliest(
+                        self.world.next_due(), self.direct.next_due(), self.checks.next_due(), self.late.next_due()
+                    )
                 if time.monotonic() > clean_at:
                     clean_at = time.monotonic() + CLEAN_EVERY_S
                     self.compute.purge()
@@ -231,6 +239,7 @@ class Cloud:
         self._write(written)
 
     def _write(self, groups: Mapping[str, str | None]) -> None:
+        self.late.note()
         if self._bodies is None:
             return
         with self._saving:

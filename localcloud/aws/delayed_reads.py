@@ -20,20 +20,20 @@ class DelayedReads:
         self._seen: dict[str, Group] | None = None
         self._coming: deque[tuple[float, str, Group | None]] = deque()
 
-    def begin(self) -> None:
-        """Reads may be late from now on: what is now is what they see at first."""
-        if self._delay_s() and self._seen is None:
+    def follow(self) -> None:
+        """Reads may have begun to be late, or ceased. What is when they begin is what they see at first."""
+        if not self._delay_s():
+            self._seen = None
+            self._coming.clear()
+        elif self._seen is None:
             self._seen = copy.deepcopy(self._world.groups)
 
     def note(self, names: set[str]) -> None:
         """These groups have just been changed."""
-        delay_s = self._delay_s()
-        if not delay_s:
-            self._seen = None
-            self._coming.clear()
+        self.follow()
         if self._seen is None:
             return
-        visible_at = self._world.clock.now() + delay_s
+        visible_at = self._world.clock.now() + self._delay_s()
         for name in names:
             if len(self._coming) >= CHANGES_MAX:
                 self._show_next(self._seen)  # earlier than it should be, rather than never

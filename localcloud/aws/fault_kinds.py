@@ -6,7 +6,8 @@
     error-after-effect        500 after the effect: the caller must find out what happened
     lost-reply                the effect, and then the connection is closed without an answer
     slow                      the answer comes `delay_s` later
-    stale-reads               Auto Scaling describes what was `delay_s` ago: the old state, or nothing of what is new
+    stale-reads               a describe tells what was `delay_s` ago: the old state, or nothing of what is new; `service`:
+                              autoscaling, ec2 or iam, or all three
     activity-in-progress      Auto Scaling refuses with ScalingActivityInProgress
     insufficient-capacity     EC2 has no machine of `instance_type` in `zone`, or only `spare` more; `purchase`: spot or on-demand
     failing-target            load balancers' checks of `machine` fail, in `target_group` (an ARN) or in all
@@ -36,7 +37,7 @@ KINDS: Mapping[str, frozenset[str]] = {  # kind -> what may be said of it, besid
     LATE_ERROR: OF_CALLS,
     LOST_REPLY: OF_CALLS,
     SLOW: OF_CALLS | {"delay_s"},
-    STALE_READS: frozenset({"delay_s"}),
+    STALE_READS: frozenset({"delay_s", "service"}),
     IN_PROGRESS: frozenset({"actions", "share"}),
     NO_CAPACITY: frozenset({"instance_type", "zone", "share", "purchase", "spare"}),
     FAILING_TARGET: frozenset({"machine", "target_group"}),
@@ -46,7 +47,7 @@ KINDS: Mapping[str, frozenset[str]] = {  # kind -> what may be said of it, besid
 }
 BEFALL_CALLS = frozenset({THROTTLE, THROTTLE_AS_AWS, UNAVAILABLE, LATE_ERROR, LOST_REPLY, SLOW, IN_PROGRESS})
 OF_MACHINES = frozenset({CLOCK_SKEW, SLOW_DISK})
-OF_AUTO_SCALING = frozenset({IN_PROGRESS, STALE_READS})
+READ_LATE = ("autoscaling", "ec2", "iam")
 SECONDS_MAX = 3600.0
 DELAYS_S_MAX = {SLOW: 60.0, SLOW_DISK: 60.0, STALE_READS: SECONDS_MAX}
 OFFSET_S_MAX = 366 * 86_400.0
@@ -103,7 +104,7 @@ def read(wanted: Mapping[str, Any], fault_id: str, now: float) -> Fault:
         id=fault_id,
         kind=kind,
         ends_at=now + seconds,
-        service="autoscaling" if kind in OF_AUTO_SCALING else text(wanted, "service"),
+        service=service(wanted, kind),
         actions=prefixes(wanted.get("actions", ())),
         instance_type=text(wanted, "instance_type"),
         zone=text(wanted, "zone"),
@@ -141,6 +142,14 @@ def text(wanted: Mapping[str, Any], name: str) -> str:
     value = wanted.get(name, "")
     if not isinstance(value, str) or len(value) > TEXT_CHARACTERS_MAX:
         raise ValidationError(f"{name} must be text of at most {TEXT_CHARACTERS_MAX} characters: {str(value)[:80]}")
+    return value
+
+
+def service(wanted: Mapping[str, Any], kind: str) -> str:
+    """The service that a fault is of; empty: all that can have it; ValidationError."""
+    value = "autoscaling" if kind == IN_PROGRESS else text(wanted, "service")
+    if kind == STALE_READS and value not in {"", *READ_LATE}:
+        raise ValidationError(f"service must be one of {', '.join(READ_LATE)}, or left out for all of them: {value}")
     return value
 
 

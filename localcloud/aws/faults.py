@@ -155,11 +155,14 @@ class Faults:
             default=1.0,
         )
 
-    def read_delay_s(self) -> float:
-        """By how much Auto Scaling's descriptions lag behind; 0: they do not."""
+    def read_delay_s(self, service: str) -> float:
+        """By how much a service's descriptions lag behind; 0: they do not."""
         if not self._faults:
             return 0.0
-        return max((fault.delay_s for fault in self.active() if fault.kind == kinds.STALE_READS), default=0.0)
+        return max(
+            (f.delay_s for f in self.active() if f.kind == kinds.STALE_READS and f.service in {"", service}),
+            default=0.0,
+        )
 
     def ailment(self, machine: str) -> Ailment:
         """What is wrong with a machine now."""

@@ -9,6 +9,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -152,7 +153,9 @@ class Front:
             seen.append((status, headers))
 
         name = MOTO_NAMES.get(service, service)
-        with self._cloud.services.lock_of(name):
+        changed = not is_read(name, action, environ["REQUEST_METHOD"])
+        view = nullcontext() if changed else self._cloud.late.reading(name)
+        with self._cloud.services.lock_of(name), view:
             if action == "DeleteSecurityGroup" and form.get("GroupId"):
                 self._cloud.compute.check_unused(form["GroupId"])
             parts = self._cloud.services.application(environ, keep)
@@ -160,7 +163,6 @@ class Front:
             succeeded = bool(seen) and seen[-1][0].startswith("2")
             if service == "ec2" and action == "RunInstances" and succeeded:
                 content = self._cloud.direct.adopt(content)
-            changed = not is_read(name, action, environ["REQUEST_METHOD"])
             if changed:
                 self._cloud.services.mark({name} | ({"ec2", "elb"} if name == "elbv2" else set()))
             if service == "sts" and action == "AssumeRole" and succeeded:

@@ -7,6 +7,7 @@ its own, because moving 200 MB must not hold up the rest. Whoever changes someth
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -46,6 +47,7 @@ class MotoServices:
         self.account = ACCOUNT
         self.lock = threading.RLock()
         self.s3_lock = threading.RLock()
+        self.changes: Counter[str] = Counter()  # how often a service has been marked
         self._dirty: set[str] = set()
         self._dirty_lock = threading.Lock()
         self.application = DomainDispatcherApplication(create_backend_app)
@@ -91,7 +93,9 @@ class MotoServices:
     def mark(self, services: Iterable[str]) -> None:
         """These services have been changed."""
         with self._dirty_lock:
-            self._dirty.update(service for service in services if service in SAVED_SERVICES)
+            changed = {service for service in services if service in SAVED_SERVICES}
+            self._dirty |= changed
+            self.changes.update(changed)
 
     def take_dirty(self) -> tuple[str, ...]:
         """The services that have been changed since the last call."""

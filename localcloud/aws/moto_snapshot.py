@@ -66,7 +66,7 @@ class Bodies:
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, out: io.BytesIO, services: MotoServices, bodies: Bodies) -> None:
+    def __init__(self, out: io.BytesIO, services: MotoServices, bodies: Bodies | None) -> None:
         super().__init__(out, protocol=5)
         self._names = {id(services.backend(name)): name for name in SAVED_SERVICES}
         self._bodies = bodies
@@ -78,7 +78,7 @@ class _Pickler(pickle.Pickler):
         return (BACKEND, name, obj.account_id, obj.region_name)
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, FakeKey):
+        if isinstance(obj, FakeKey) and self._bodies is not None:
             state = obj.__dict__.copy()
             for unsaved in ("_value_buffer", "lock", BODY_ATTRIBUTE):
                 state.pop(unsaved, None)
@@ -113,9 +113,9 @@ def restore_dictionary(kind: Any, factory: Any, items: dict[Any, Any], state: di
     return made
 
 
-def write(services: MotoServices, service: str, bodies: Bodies) -> bytes:
-    """A service as bytes; its lock must be held."""
-    if service == "s3":
+def write(services: MotoServices, service: str, bodies: Bodies | None) -> bytes:
+    """A service as bytes; its lock must be held. Only S3 has bodies."""
+    if service == "s3" and bodies is not None:
         bodies.used.clear()
     attributes: dict[str, tuple[str, Any]] = {}
     for name, value in vars(services.backend(service)).items():

@@ -1,7 +1,7 @@
 """Faults: each kind does what it says, through boto3, and ends."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from localcloud.aws.autoscaling.clock import VirtualClock
 from localcloud.aws.client import Control, ControlRefusedError
 from localcloud.aws.errors import AwsError
 from localcloud.aws.faults import Faults
+from localcloud.aws.late_services import LateServices
+from localcloud.aws.moto_services import MotoServices
 from localcloud.aws.state_file import StateFile
 from localcloud.aws.throttling import PublishedBuckets
 from tests.localcloud_aws.front import FrontProcess, describe, in_state, make_group, make_template
@@ -31,6 +33,16 @@ def clock() -> VirtualClock:
 def faults(clock: VirtualClock) -> Faults:
     ids = iter(range(1000))
     return Faults(clock, lambda: f"f{next(ids)}", random.Random(1), StateFile(None))
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(ClientError) as error:
+        call()
+    return str(error.value.response["Error"]["Code"])
+
+
+def state_of(ec2: Any, instance_id: str) -> str:
+    return str(ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]["State"]["Name"])
 
 
 def code_of(faults: Faults, service: str, action: str) -> str:
@@ -111,6 +123,7 @@ def test_a_pool_that_has_some_machines_left_runs_out_of_them(faults: Faults) -> 
         ({"kind": "unavailable", "seconds": 1, "service": "s" * 300}, "service must be text of at most"),
         ({"kind": "unavailable", "seconds": 1, "actions": ["A"] * 101}, "actions must be a list of at most"),
         ({"kind": "stale-reads", "seconds": 1}, "delay_s"),
+        ({"kind": "stale-reads", "seconds": 1, "delay_s": 1, "service": "s3"}, "service must be one of"),
         ({"kind": "spot-price", "seconds": 1, "factor": 0}, "factor"),
         ({"kind": "clock-skew", "seconds": 1, "offset_s": 5}, "machine must be"),
         ({"kind": "clock-skew", "seconds": 1, "machine": "i-1", "offset_s": 0}, "offset_s"),
@@ -265,6 +278,68 @@ def test_reads_lag_behind_while_a_fault_says_so(
         assert describe(localcloud_aws, f"{unique_name}-new") is None
     assert (describe(localcloud_aws, f"{unique_name}-old") or {})["MaxSize"] == 7
     assert describe(localcloud_aws, f"{unique_name}-new") is not None
+
+
+def test_ec2_and_iam_lag_behind_too_and_what_they_do_does_not(
+    localcloud_aws: FrontProcess, control: Control, unique_name: str
+) -> None:
+    template = make_template(localcloud_aws, f"{unique_name}-t")
+    ec2, iam = localcloud_aws.client("ec2"), localcloud_aws.client("iam")
+    with control.fault("stale-reads", 3000, delay_s=3000):
+        make_group(localcloud_aws, unique_name, template)
+        group_id = ec2.create_security_group(GroupName=unique_name, Description="late")["GroupId"]
+        trust = '{"Version": "2012-10-17", "Statement": []}'
+        iam.create_role(RoleName=unique_name, AssumeRolePolicyDocument=trust)
+        assert refusal(lambda: ec2.describe_security_groups(GroupIds=[group_id])) == "InvalidGroup.NotFound"
+        assert refusal(lambda: iam.get_role(RoleName=unique_name)) == "NoSuchEntity"
+        opened = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+        ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[opened])  # a change finds what is
+    (instance_id,) = in_state(localcloud_aws, unique_name, "InService", 1)
+    with control.fault("stale-reads", 3000, delay_s=3000, service="ec2"):
+        ec2.terminate_instances(InstanceIds=[instance_id])
+        assert state_of(ec2, instance_id) == "running"
+        assert iam.get_role(RoleName=unique_name)["Role"]["RoleName"] == unique_name
+    assert state_of(ec2, instance_id) in {"shutting-down", "terminated"}
+    (found,) = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"]
+    assert [rule["FromPort"] for rule in found["IpPermissions"]] == [1]
+
+
+def test_late_reads_show_each_change_after_the_delay_and_those_of_one_moment_together(clock: VirtualClock) -> None:
+    services, delays = MotoServices("eu-central-1"), {"ec2": 100.0}
+    late = LateServices(services, clock, lambda service: delays.get(service, 0.0))
+    ec2 = services.backend("ec2")
+
+    def make(cidr: str) -> None:
+        ec2.create_vpc(cidr)
+        services.mark(["ec2"])
+        late.note()
+
+    def seen() -> set[str]:
+        with late.reading("ec2"):
+            return {vpc.cidr_block for vpc in services.backend("ec2").vpcs.values()}
+
+    start = clock.now()
+    late.follow()
+    before = seen()
+    clock.move_to(start + 10)
+    make("10.1.0.0/16")
+    make("10.2.0.0/16")  # within a fiftieth of the delay: it waits for its turn
+    assert seen() == before
+    assert late.next_due() == pytest.approx(start + 12.0)
+    clock.move_to(start + 12)
+    late.note()
+    assert late.next_due() is None
+    clock.move_to(start + 110)
+    assert seen() == before | {"10.1.0.0/16"}
+    clock.move_to(start + 112)
+    assert seen() == before | {"10.1.0.0/16", "10.2.0.0/16"}
+    make("10.3.0.0/16")
+    assert "10.3.0.0/16" not in seen()
+    delays.clear()
+    assert "10.3.0.0/16" in seen()
+    late.note()
+    late.follow()
+    assert "10.3.0.0/16" in seen()
 
 
 def test_a_virtual_machine_tells_its_ailments_and_an_unknown_one_has_none(

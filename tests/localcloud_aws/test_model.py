@@ -369,7 +369,7 @@ def test_a_group_is_the_same_after_it_was_written_down_and_read(aws: ModelWorld)
 
 def test_reads_may_lag_behind_writes(aws: ModelWorld) -> None:
     reads = DelayedReads(aws.world, lambda: 2.0)
-    reads.begin()
+    reads.follow()
     aws.create(DesiredCapacity=1)
     reads.note(aws.world.changed)
     assert "web" not in reads.view().groups
