@@ -82,6 +82,7 @@ class Cloud:
             self.services, self.compute.balancing, self.machines, self.faults, self.clock, self.machine_changed
         )
         self.messages = Messenger(self.services)
+        self.alarms = CloudWatchAlarms(self.services, self.clock)
         self.world = World(
             self.clock,
             self.compute,
@@ -89,7 +90,7 @@ class Cloud:
             account=self.services.account,
             region=settings.region,
             quotas=Quotas(groups=GROUPS_MAX),
-            alarms=CloudWatchAlarms(self.services, self.clock),
+            alarms=self.alarms,
             messages=self.messages,
         )
         self._load_groups()

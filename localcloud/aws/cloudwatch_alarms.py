@@ -1,12 +1,13 @@
 """CloudWatch's alarms in moto's books, judged here by the metrics that were put: moto never looks at them.
 
-An alarm of one metric, or of metric math, is judged when somebody asks for it. Without any datapoint in its window it stays as it
-is, which keeps what SetAlarmState has said.
+An alarm of one metric, or of metric math, is judged when somebody asks for it. Without any datapoint in its window it is what
+TreatMissingData says; but what SetAlarmState has said stays until there is one.
 """
 
 import logging
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 from moto.cloudwatch.models import Dimension, Metric, MetricDataQuery, MetricStat
 
 from localcloud.aws import metric_math
-from localcloud.aws.autoscaling.alarms import AlarmOrder, Breach
+from localcloud.aws.autoscaling.alarms import PERIOD_S_MAX, AlarmOrder, Breach
 from localcloud.aws.autoscaling.clock import Clock
 from localcloud.aws.errors import ValidationError
 from localcloud.aws.moto_services import MotoServices
 
 log = logging.getLogger(__name__)
-ALARM, OK = "ALARM", "OK"
+ALARM, OK, INSUFFICIENT_DATA = "ALARM", "OK", "INSUFFICIENT_DATA"
+WITHOUT_DATA: Mapping[str | None, str] = {"breaching": ALARM, "notBreaching": OK}  # TreatMissingData
+NEW, JUDGED = "Unchecked: Initial alarm creation", "Threshold judged: "  # how moto's and our reasons begin
 MINUTE_S = 60
 GROUPS_NAMESPACE = "AWS/AutoScaling"
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
@@ -63,6 +66,22 @@ class CloudWatchAlarms:
                     if alarm.state_value == ALARM:
                         return Breach(str(alarm.name), value, float(alarm.threshold))
         return None
+
+    def judge_all(self) -> None:
+        """Bring all alarms up to date."""
+        with self._services.lock:
+            for alarm in self._backend.alarms.values():
+                self._judge(alarm)
+
+    def period_s(self, actions: AbstractSet[str]) -> float:
+        """The shortest period of the alarms that have one of these actions, and a minute at most."""
+        with self._services.lock:
+            periods = [
+                float(alarm.period)
+                for alarm in self._backend.alarms.values()
+                if alarm.period and not actions.isdisjoint(alarm.alarm_actions or ())
+            ]
+        return min([PERIOD_S_MAX, *periods])
 
     def names(self, action: str) -> list[str]:
         """All alarms that have this action."""
@@ -114,16 +133,29 @@ class CloudWatchAlarms:
     def _judge(self, alarm: Any) -> float | None:
         """Bring an alarm's state up to date; the last datapoint of its window, None when there is none."""
         compare = COMPARISONS.get(alarm.comparison_operator)
-        points = self._points(alarm) if compare else []
-        if compare is None or not points:
+        if compare is None:
+            return None
+        points = self._points(alarm)
+        if not points:
+            self._judge_without_data(alarm)
             return None
         needed = min(int(alarm.datapoints_to_alarm or alarm.evaluation_periods), int(alarm.evaluation_periods))
         breaching = sum(compare(value, float(alarm.threshold)) for value in points)
         state = ALARM if breaching >= needed else OK
-        if state != alarm.state_value:
-            alarm.update_state(f"{breaching} of {len(points)} datapoints breach {alarm.threshold}", "{}", state)
-            self._services.mark(["cloudwatch"])
+        self._turn(alarm, state, f"{breaching} of {len(points)} datapoints breach {alarm.threshold}")
         return points[-1]
+
+    def _judge_without_data(self, alarm: Any) -> None:
+        is_new, missing = alarm.state_reason == NEW, alarm.treat_missing_data
+        if missing in WITHOUT_DATA:
+            self._turn(alarm, WITHOUT_DATA[missing], f"no datapoints, which counts as {missing}")
+        elif is_new or (missing != "ignore" and alarm.state_reason.startswith(JUDGED)):
+            self._turn(alarm, INSUFFICIENT_DATA, "no datapoints")
+
+    def _turn(self, alarm: Any, state: str, why: str) -> None:
+        if state != alarm.state_value or alarm.state_reason == NEW:
+            alarm.update_state(JUDGED + why, "{}", state)
+            self._services.mark(["cloudwatch"])
 
     def _points(self, alarm: Any) -> list[float]:
         """One value for each period of the window that has data, the oldest first."""

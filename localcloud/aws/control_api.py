@@ -133,8 +133,7 @@ class ControlApi:
         self._known(instance_id)
         if deed == INTERRUPT:
             self._cloud.direct.interrupt(instance_id, an_object(body or b"{}"))
-            self._cloud.hurry()
-        elif deed == REBALANCE:
+        if deed in {INTERRUPT, REBALANCE}:  # at the latest, EC2 recommends it together with the interruption
             self._cloud.compute.recommend(instance_id)
             self._cloud.machine_changed(instance_id)
         else:

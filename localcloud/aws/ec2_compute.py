@@ -150,7 +150,9 @@ class Ec2Compute:
         return instance_id in self.risky
 
     def recommend(self, instance_id: str) -> None:
-        """Recommend that a machine is replaced, from now on."""
+        """Recommend that a machine is replaced, from now on; what was recommended before stays."""
+        if instance_id in self.risky:
+            return
         self.risky[instance_id] = self._clock.now()
         self._state.put_mark(REBALANCE_MARK, instance_id, self.risky[instance_id])
 
@@ -261,6 +263,7 @@ class Ec2Compute:
                 iam_instance_profile_arn=profile.get("Arn"),
             )
         instance._state.name, instance._state.code = PENDING  # noqa: SLF001  moto's machines run at once
+        instance.lifecycle = "spot" if order.spot else None
         instance.launch_time = datetime.fromtimestamp(self._clock.now(), UTC)
         instance.nics[0].private_ip_address = self._addresses.take()
         return instance

@@ -115,6 +115,9 @@ class Front:
             case "elasticloadbalancing", "CreateTargetGroup" | "ModifyTargetGroup":  # its checks rely on the bounds
                 query_protocol.parse(query_protocol.operation_of(MOTO_NAMES[asked.service], asked.action), asked.form)
                 return self._moto(asked)
+            case "monitoring", action if action.startswith("DescribeAlarms"):
+                self._cloud.alarms.judge_all()
+                return self._moto(asked)
             case _:
                 return self._moto(asked)
 

@@ -7,6 +7,18 @@ RAW = "stores any value"
 
 RULES = (
     Rule(
+        "An alarm without datapoints is INSUFFICIENT_DATA, or what TreatMissingData says; SetAlarmState lasts until there are some",
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html",
+        "test_alarms.py::test_an_alarm_without_datapoints_is_what_it_was_told_to_be",
+        NO_ALARMS,
+    ),
+    Rule(
+        "An alarm executes its policies when it comes into ALARM, and each minute that it stays there",
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-actions.html",
+        "test_policies.py::test_an_alarm_of_ten_seconds_is_looked_at_that_often_and_acts_once_a_minute",
+        NO_ALARMS,
+    ),
+    Rule(
         "Adjustments change by, to, or by percent: rounded towards zero but to one at least, within the bounds",
         SCALING + "as-scaling-simple-step.html",
         "test_policies.py::test_adjustment_types",

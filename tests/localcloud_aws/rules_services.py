@@ -154,6 +154,18 @@ RULES = (
         "never interrupts",
     ),
     Rule(
+        "A spot machine's lifecycle is `spot`; its interruption brings the rebalance recommendation with it at the latest",
+        EC2 + "rebalance-recommendations.html",
+        "test_machines.py::test_a_spot_machine_is_told_apart_and_its_interruption_brings_the_recommendation_too",
+        "never interrupts",
+    ),
+    Rule(
+        "A describe of EC2 and IAM may lag behind a write, which itself finds what is",
+        EC2_API + "eventual-consistency.html",
+        "test_faults.py::test_ec2_and_iam_lag_behind_too_and_what_they_do_does_not",
+        "never lags",
+    ),
+    Rule(
         "An interruption and a rebalance recommendation that were told hold, also when the cloud itself is killed",
         EC2 + "rebalance-recommendations.html",
         "test_front_scaling.py::test_after_kill_9_a_refresh_goes_on_and_pool_and_schedule_are_there",

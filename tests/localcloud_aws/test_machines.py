@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud import ports
 from localcloud.aws.boot_time import BootTime, BootTimeUnreadableError
 from localcloud.aws.client import Control
-from tests.localcloud_aws.front import FrontProcess, in_state, make_group, make_template, until
+from tests.localcloud_aws.front import FrontProcess, describe, in_state, make_group, make_template, until
 
 END_S_MAX = 50.0  # less than the call would hang
 HANGS_S = 60.0
@@ -112,6 +112,35 @@ def code_of(call: Callable[[], Any]) -> str:
     with pytest.raises(ClientError) as refusal:
         call()
     return str(refusal.value.response["Error"]["Code"])
+
+
+def test_a_spot_machine_is_told_apart_and_its_interruption_brings_the_recommendation_too(
+    localcloud_aws: FrontProcess, unique_name: str
+) -> None:
+    template = make_template(localcloud_aws, unique_name)
+    subnets = ",".join(s["SubnetId"] for s in localcloud_aws.client("ec2").describe_subnets()["Subnets"][:2])
+    localcloud_aws.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=unique_name,
+        MinSize=1,
+        MaxSize=2,
+        VPCZoneIdentifier=subnets,
+        CapacityRebalance=True,
+        MixedInstancesPolicy={
+            "LaunchTemplate": {"LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "$Latest"}},
+            "InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 0},
+        },
+    )
+    (instance_id,) = in_state(localcloud_aws, unique_name, "InService", 1)
+    found = localcloud_aws.client("ec2").describe_instances(InstanceIds=[instance_id])
+    assert found["Reservations"][0]["Instances"][0]["InstanceLifecycle"] == "spot"
+    with Control(localcloud_aws.url) as control:
+        control.do(instance_id, "interrupt", seconds=7200)
+    until(lambda: is_replaced(localcloud_aws, unique_name, instance_id), "another machine in its place")
+
+
+def is_replaced(front: FrontProcess, group: str, instance_id: str) -> bool:
+    states = {i["InstanceId"]: i["LifecycleState"] for i in (describe(front, group) or {})["Instances"]}
+    return states.pop(instance_id, "") != "InService" and "InService" in states.values()
 
 
 def test_a_spot_machine_is_told_that_it_is_taken_and_then_is(localcloud_aws: FrontProcess, unique_name: str) -> None:

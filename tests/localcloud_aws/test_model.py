@@ -367,6 +367,20 @@ def test_a_group_is_the_same_after_it_was_written_down_and_read(aws: ModelWorld)
     assert documents.read(documents.write(aws.group())) == aws.group()
 
 
+def test_a_call_with_more_tags_than_a_group_may_have_adds_none(aws: ModelWorld) -> None:
+    aws.create()
+    wanted = [tag_of("web", f"k{number}") for number in range(51)]
+    with pytest.raises(AwsError, match="More than 50 tags"):
+        aws.call("CreateOrUpdateTags", Tags=wanted)
+    assert not aws.group().tags
+    aws.call("CreateOrUpdateTags", Tags=wanted[:50])
+    assert len(aws.group().tags) == 50
+
+
+def tag_of(group: str, key: str) -> dict[str, Any]:
+    return {"ResourceId": group, "ResourceType": "auto-scaling-group", "Key": key, "PropagateAtLaunch": False}
+
+
 def test_reads_may_lag_behind_writes(aws: ModelWorld) -> None:
     reads = DelayedReads(aws.world, lambda: 2.0)
     reads.follow()

@@ -123,6 +123,29 @@ def test_an_alarm_executes_a_policy_and_a_suspended_process_does_not() -> None:
     assert aws.group().desired == 14
 
 
+def test_an_alarm_of_ten_seconds_is_looked_at_that_often_and_acts_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aws = group()
+    monkeypatch.setattr(aws.alarms, "period_s", lambda _: 10.0)
+    up = [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 2}]
+    settings = {"PolicyType": "StepScaling", "AdjustmentType": "ChangeInCapacity", "EstimatedInstanceWarmup": 0}
+    arn = put(aws, **settings, StepAdjustments=up)
+    aws.pass_s(25)
+    aws.alarms.breaches[arn] = Breach("busy", 90.0, 50.0)
+    aws.pass_s(10)
+    assert aws.group().desired == 12
+    aws.pass_s(45)
+    assert aws.group().desired == 12, "it is still the same breach"
+    aws.pass_s(20)
+    assert aws.group().desired == 14
+    del aws.alarms.breaches[arn]
+    aws.pass_s(10)
+    aws.alarms.breaches[arn] = Breach("busy", 90.0, 50.0)
+    aws.pass_s(10)
+    assert aws.group().desired == 16, "a breach of its own"
+
+
 def test_target_tracking_keeps_alarms_and_follows_the_metric() -> None:
     aws = group(4, DefaultInstanceWarmup=60)
     aws.pass_s(60)

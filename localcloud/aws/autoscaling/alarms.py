@@ -1,8 +1,11 @@
 """What Auto Scaling needs of CloudWatch: the state of alarms, which alarm calls for a policy, and alarms of its own."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+PERIOD_S_MAX = 60.0  # after which policies look at their alarms again at the latest
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,6 +48,10 @@ class Alarms(Protocol):
         """All alarms that have this action."""
         ...
 
+    def period_s(self, actions: AbstractSet[str]) -> float:
+        """The shortest period of the alarms that have one of these actions, and a minute at most."""
+        ...
+
     def put(self, order: AlarmOrder) -> None:
         """Make an alarm, or change the one of that name."""
         ...
@@ -79,6 +86,10 @@ class VirtualAlarms:
     def names(self, action: str) -> list[str]:
         """Those that were put."""
         return [order.name for order in self.orders.values() if order.action == action]
+
+    def period_s(self, actions: AbstractSet[str]) -> float:  # noqa: ARG002  they have none of their own
+        """A minute."""
+        return PERIOD_S_MAX
 
     def put(self, order: AlarmOrder) -> None:
         """Keep it."""

@@ -152,3 +152,4 @@ class Policy:
     settings: dict[str, Any]
     enabled: bool = True
     alarms: list[str] = field(default_factory=list)
+    acted_at: float = 0.0  # for an alarm that is still in ALARM

@@ -17,7 +17,7 @@ from localcloud.aws.autoscaling.world import World
 from localcloud.aws.errors import AwsError, ValidationError
 
 NEVER = float("inf")
-ALARMS_EVERY_S = 60.0
+ACTS_EVERY_S = 60.0  # while an alarm stays in ALARM
 PER_GROUP_MAX = 50
 HIGH_PERIODS, LOW_PERIODS = 3, 15
 PREDEFINED = {
@@ -88,18 +88,22 @@ def execute(world: World, given: Mapping[str, Any]) -> None:
 
 
 def run(world: World, group: Group) -> None:
-    """Execute the policies whose alarms call for them."""
+    """Execute the policies whose alarms call for them: when an alarm comes into ALARM, and each minute that it stays there."""
     now = world.clock.now()
     if not group.policies or now < group.alarms_at or not group.active("AlarmNotification"):
         return
-    group.alarms_at = now + ALARMS_EVERY_S
+    group.alarms_at = now + world.alarms.period_s({policy.arn for policy in group.policies.values()})
     wanted: list[tuple[int, Policy, str]] = []
     for policy in group.policies.values():
         breach = world.alarms.breach(policy.arn) if policy.enabled else None
-        if breach is None or (policy.type == SIMPLE and _cooling(world, group, policy)):
+        if breach is None:
+            policy.acted_at = 0.0
+            continue
+        if now - policy.acted_at < ACTS_EVERY_S or (policy.type == SIMPLE and _cooling(world, group, policy)):
             continue
         if policy.type != SIMPLE and breach.value is None:
             continue
+        policy.acted_at = now
         difference = None if breach.value is None else breach.value - breach.threshold
         wanted.append((_wanted(world, group, policy, difference, breach.value), policy, breach.alarm))
     if wanted:  # where policies differ, the one that gives the largest capacity counts

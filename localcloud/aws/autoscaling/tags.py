@@ -13,8 +13,8 @@ KEY_CHARACTERS_MAX, VALUE_CHARACTERS_MAX = 128, 256
 def put(world: World, wanted: Iterable[tuple[str, Tag]]) -> None:
     """Create or change tags: pairs of group name and tag. Instances that run keep the tags they have."""
     pairs = [(world.group(name), tag) for name, tag in wanted]
-    for group, tag in pairs:
-        check([*group.tags.values(), tag])
+    for name in {group.name for group, _ in pairs}:
+        check([*world.group(name).tags.values(), *(tag for group, tag in pairs if group.name == name)])
     for group, tag in pairs:
         group.tags[tag.key] = tag
         world.touch(group)
