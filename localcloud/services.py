@@ -153,6 +153,7 @@ def _provisioner(state: StackState, servers: Servers, authority: DevelopmentAuth
     backend.mkdir(parents=True, exist_ok=True)
     return {
         "HEADRACE_JOIN_LISTEN": state.address("provisioner_join"),
+        "HEADRACE_RATING_SINK": state.address("rating_sink"),
         "HEADRACE_CA_CERT_FILE": str(authority.files.certificate),
         "HEADRACE_CA_KEY_FILE": str(authority.files.key),
         "HEADRACE_PROVISIONER_DIR": str(state.directory / "provisioner"),

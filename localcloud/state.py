@@ -36,6 +36,7 @@ GRPC_SERVICES = ("observer", "provisioner", "autoscaler", "deployer")
 SERVICE_PORTS = (
     *GRPC_SERVICES,
     "provisioner_join",
+    "rating_sink",
     "admin_api",
     *(f"{name}_metrics" for name in (*GRPC_SERVICES, "workflows", "admin_api")),
 )

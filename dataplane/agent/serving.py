@@ -23,8 +23,7 @@ from dataplane.stages.routing import Routing
 from dataplane.stages.stage_loop import StageLoop, StagePlan
 from dataplane.stages.transforming import Transforming
 from dataplane.stages.transmitting import Transmitting, topics_of
-from shared.contracts.node import topic_in
-from shared.contracts.objects import Enrich, HttpIngest, Normalize, Route, Stage, Transform, Transmit
+from shared.contracts.objects import Enrich, HttpIngest, Normalize, Pipeline, Route, Stage, Transform, Transmit
 from shared.domain.errors import Defect
 
 EVENTS_PATH = "/v1/events"
@@ -177,7 +176,8 @@ class Serving:
         if isinstance(a.stage.work, HttpIngest):
             ingest = Ingest(a.stage.work, a.kafka, self._node, a.topics_out, self._ramp_percent, self._measures, book)
             ingest.start()
-            self._reporter.watch(book, a.pipeline.name, a.stage.name, lambda: False)
+            if not a.rehearsal:
+                self._reporter.watch(book, a.pipeline.name, a.stage.name, lambda: False)
             return _Running(wanted, ingest=ingest)
         plan = StagePlan(
             name=a.stage.name,
@@ -191,9 +191,10 @@ class Serving:
             topics_retry=a.topics_retry,
             ordered=a.stage.ordered,
         )
-        loop = StageLoop(plan, self._work(a.pipeline.name, a.stage), self._measures, book)
+        loop = StageLoop(plan, self._work(a.pipeline, a.stage, a.topics_out), self._measures, book)
         loop.start()
-        self._reporter.watch(book, a.pipeline.name, a.stage.name, loop.held_back)
+        if not a.rehearsal:
+            self._reporter.watch(book, a.pipeline.name, a.stage.name, loop.held_back)
         retrier = GlobalRetrier(plan) if plan.topics_retry else None
         if retrier:
             retrier.start()
@@ -206,15 +207,15 @@ class Serving:
             self._books[key] = AuditBook(self._folder / pipeline / stage)
         return self._books[key]
 
-    def _work(self, pipeline: str, stage: Stage) -> Work:
+    def _work(self, pipeline: Pipeline, stage: Stage, topics_out: tuple[str, ...]) -> Work:
         match stage.work:
             case Enrich():
                 from dataplane.stages.enriching import Enriching  # it knows Valkey's client: only these nodes load it
 
                 return Enriching(stage.work, self._read_s3)
             case Route():
-                named = {t for b in stage.work.branches for t in b.to} | set(stage.work.default)
-                return Routing(stage.work, {name: topic_in(pipeline, name) for name in named})
+                targets = [e.target for e in pipeline.edges if e.source == stage.name]
+                return Routing(stage.work, dict(zip(targets, topics_out, strict=True)))
             case Normalize():
                 return Normalizing(stage.work)
             case Transform(group=str(group)):

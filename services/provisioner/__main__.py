@@ -123,17 +123,15 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
     stores = GroupStores(a.groups, a.pipelines, a.runs)
     cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens, a.prices, a.topics)
     groups = Groups(stores, cloud, runner, routing, guard, control, a.clock)
-    copies = Copies(a.groups, a.pipelines, groups, a.machines, a.bundles, a.driver, guard)
+    copies = Copies(
+        a.groups, a.pipelines, groups, a.machines, a.bundles, a.topics, a.driver, guard, settings.rating_sink
+    )
     pipelines = Pipelines(a.groups, a.pipelines, a.topics, routing)
     office = DeadLetterOffice(a.pipelines, a.dead_letters, a.clock)
     environments = Environments(a.environments, a.groups, a.builds, a.bundles)
     drifting = Drifting(a.stacks, a.runs, a.drift, a.machines, groups, guard, a.clock, a.ids)
     sweeping = Sweeping(a.groups, a.nodes, a.runs, a.machines, a.processes, runner, a.clock)
-    kafka = KafkaAccess(
-        bootstrap=settings.kafka_bootstrap,
-        username=settings.kafka_username,
-        password=settings.kafka_password.get_secret_value(),
-    )
+    kafka = kafka_access(settings)
     joining = Joining(settings.stack, a.groups, a.nodes, a.machines, a.authority, routing, kafka, a.clock)
     return Service(
         groups=groups,
@@ -149,6 +147,15 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         activities=ProvisionerActivities(
             groups, copies, pipelines, environments, routing, drifting, sweeping, office, a.clock
         ),
+    )
+
+
+def kafka_access(settings: ProvisionerSettings) -> KafkaAccess:
+    """How nodes, and load on their copies, reach the broker."""
+    return KafkaAccess(
+        bootstrap=settings.kafka_bootstrap,
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
     )
 
 
@@ -198,7 +205,7 @@ def real_adapters(settings: ProvisionerSettings, database: Database, redis: Redi
         dead_letters=KafkaDeadLetters(
             connection_of(settings.kafka_bootstrap, settings.kafka_username, settings.kafka_password)
         ),
-        driver=LoadProcess(settings.tls_dir.resolve()),
+        driver=LoadProcess(settings.tls_dir.resolve(), kafka_access(settings)),
         mirror=RedisRoutes(redis),
         authority=FileAuthority(settings.ca_cert_file, settings.ca_key_file),
         builds=UvBuilds(UvSite(settings.uv, settings.wheels_dir.resolve(), directory)),

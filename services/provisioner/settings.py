@@ -32,6 +32,7 @@ class ProvisionerSettings(ServiceSettings):
     ingress_cidrs: tuple[str, ...] = ()  # empty: the network's own
     egress_cidrs: tuple[str, ...] = ()  # empty: machines reach nothing but what the network's endpoints give
     kafka_replicas: int = 1
+    rating_sink: str = ""  # host:port of this host, as nodes reach it, while a group with HTTP sinks is rated
 
     @property
     def routes_s(self) -> float:

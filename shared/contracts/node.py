@@ -70,6 +70,7 @@ class Assignment(Contract):
     consumer_group: str = ""
     kafka: KafkaAccess | None = None
     slo: Slo = Slo()
+    rehearsal: bool = False  # on a copy that is rated: its audits are nobody's
 
 
 class FleetRoute(Contract):

@@ -3,6 +3,8 @@
 Rates are messages per second, times seconds, shares between 0 and 1.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from shared.contracts.admission import LeaseModel
@@ -22,7 +24,7 @@ LISTED_MAX = 100
 
 
 class Loading(Declared):
-    """How load is driven: seconds of a step, messages/s of the first; function and messages of a call.
+    """How load is driven: seconds of a step, messages/s of the first; function and messages of a call or request.
 
     What is None is as the stage that runs on the group calls; without a stage, the only function there is.
     """
@@ -34,7 +36,7 @@ class Loading(Declared):
 
 
 class RateRequest(Declared):
-    """What a person asks for; `sample` is NDJSON: one event a line, as the users' function takes it."""
+    """What a person asks for; `sample` is NDJSON: one event a line as the group takes it, or one entity of a feature group."""
 
     sample: str | None = Field(default=None, min_length=1, max_length=SAMPLE_BYTES_MAX)
     loading: Loading = Loading()
@@ -99,8 +101,19 @@ class AddCopyInput(Contract):
     lease: LeaseModel  # of the group
 
 
+class RatingWay(Contract):
+    """How load reaches the copy: calls of users' code, HTTP requests, or events on a topic that the copy alone reads."""
+
+    type: Literal["call", "post", "topic"] = "call"
+    body: Literal["events", "entities"] = "events"  # of a request
+    topic: str = ""
+    topic_dead: str = ""
+    consumer_group: str = ""
+    sink: str = ""  # host:port that the driver listens on while it drives: where the copy's HTTP sinks are
+
+
 class CopyModel(Contract):
-    """The copy: a group of its own that no route and no stage knows."""
+    """The copy: a group of its own that no live route and no live stage knows."""
 
     copy_group: str
     fleet: str
@@ -109,6 +122,7 @@ class CopyModel(Contract):
     promise: RatingPromise
     call: RatingCall
     sample: Artifact
+    way: RatingWay = RatingWay()
 
 
 class DriveInput(Contract):

@@ -16,6 +16,7 @@ TRUST = 0.85  # that a step's answer is on the right side
 GRID = 400
 SHARE = 0.9  # of the belief, inside the interval
 WIDTH = 0.10  # of the rate: the interval is narrow enough
+QUANTILE = 0.95  # of the latencies, that is promised
 KEPT_UP = 0.95  # of the offered rate, answered: below it a queue grows
 STEPS_MAX = 24
 RATE_MAX = 10_000_000.0
@@ -56,6 +57,35 @@ class Rating:
     high: float
     steps: int
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came of the counted messages of a step: `latencies` have one for each call, or for each message."""
+
+    messages: int
+    answered: int
+    failed: int  # answered, with an error
+    latencies: Sequence[float]
+    sent_s: float  # how long sending took
+    took_s: float  # how long answering took
+
+
+def step_of(wanted: float, counts: Counts, promise: Promise, give_up_s: float) -> Step:
+    """What was seen; a call that got no answer counts as one that took `give_up_s`.
+
+    >>> step_of(100, Counts(100, 100, 1, [0.1] * 100, 1.0, 1.1), Promise(0.2, 0.01), 1.0)
+    Step(wanted=100, offered=100, answered=90.9090909090909, latency_s=0.1, errors=0.01)
+    """
+    ordered = sorted(counts.latencies) or [give_up_s]
+    sent_s, took_s = max(counts.sent_s, 1e-9), max(counts.took_s, 1e-9)
+    return Step(
+        wanted=wanted,
+        offered=min(wanted, counts.messages / sent_s),
+        answered=min(wanted, counts.answered / min(took_s, sent_s + promise.latency_s)),
+        latency_s=ordered[min(len(ordered) - 1, int(QUANTILE * len(ordered)))],
+        errors=min(1.0, (counts.messages - counts.answered + counts.failed) / counts.messages),
+    )
 
 
 def holds(step: Step, promise: Promise) -> bool:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from headrace_runtime.rating import Promise, Rating, Step, decide
+from headrace_runtime.rating import Counts, Promise, Rating, Step, decide, step_of
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
 from headrace_runtime.worker_process import LoadError
 
-QUANTILE = 0.95
 READY_S_MAX, READY_POLL_S, HEALTH_S = 120.0, 0.05, 1.0
 END_S_MAX = 15.0
 WARM_SHARE = 0.2  # of a step, not counted
@@ -122,22 +121,15 @@ def drive_step(stub: Any, requests: Sequence[Any], rate: float, promise: Promise
         if n == counted_from:
             counted_at = due
         _send(stub, requests[n % len(requests)], due, give_up_s, seen if n >= counted_from else _Seen())
-    sent_s = max(time.perf_counter() - counted_at, 1e-9)
+    sent_s = time.perf_counter() - counted_at
     until = time.perf_counter() + give_up_s + HEALTH_S
     while seen.open and time.perf_counter() < until:
         time.sleep(READY_POLL_S)
     took_s = max(sent_s, time.perf_counter() - counted_at - READY_POLL_S)
-    counted = calls - counted_from
+    messages = (calls - counted_from) * load.batch
     with seen.lock:
-        ordered = sorted(seen.latencies) or [give_up_s]
-        messages = counted * load.batch
-        return Step(
-            wanted=rate,
-            offered=min(rate, messages / sent_s),
-            answered=min(rate, seen.answered / min(took_s, sent_s + promise.latency_s)),
-            latency_s=ordered[min(len(ordered) - 1, int(QUANTILE * len(ordered)))],
-            errors=min(1.0, (messages - seen.answered + seen.failed) / messages),
-        )
+        counts = Counts(messages, seen.answered, seen.failed, seen.latencies, sent_s, took_s)
+        return step_of(rate, counts, promise, give_up_s)
 
 
 def _send(stub: Any, request: Any, due: float, give_up_s: float, seen: _Seen) -> None:

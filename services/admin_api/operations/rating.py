@@ -12,10 +12,12 @@ from services.admin_api.operations.context import Context
 from services.admin_api.operations.long_work import LongWork
 from shared.contracts import queues
 from shared.contracts.admission import TTL_S_MIN, BeginInput
-from shared.contracts.provisioning import Artifact
+from shared.contracts.objects import Stage
+from shared.contracts.provisioning import Artifact, GroupModel
+from shared.contracts.rateable import check_rateable, stage_on
 from shared.contracts.rating import LISTED_MAX, RateInput, RateRequest, Ratings
 from shared.domain.activity import ActivityKind
-from shared.domain.errors import AlreadyExists, InvalidInput, Refused
+from shared.domain.errors import AlreadyExists, Refused
 
 
 class Rating:
@@ -36,12 +38,7 @@ class Rating:
         """One at a time per group; Refused with every reason when admission says no now and waiting is not wanted."""
         self._context.require(actor, Verb.OPERATE)
         known = await self._context.peers.provisioner.group(group)  # NotFound names what is not there
-        if known.spec.kind != "transform":
-            raise InvalidInput(
-                f"group {group}: it is of kind {known.spec.kind}, and only transform groups are rated",
-                field="group",
-                remedy="name a group that runs users' code",
-            )
+        check_rateable(known.spec, await self._stage(known), request.loading)
         if request.wait_s_max <= 0:
             await self._ask(actor, group)
         operation_id = self._context.ids.new("op")
@@ -77,6 +74,13 @@ class Rating:
                 f"a rating of group {group!r} runs already",
                 remedy=f"`headrace explain group/{group}` shows it; wait until it has ended",
             ) from e
+
+    async def _stage(self, group: GroupModel) -> Stage | None:
+        if not group.pipeline:
+            return None
+        _, pipelines = await self._context.peers.provisioner.inventory()
+        spec = next((p.spec for p in pipelines if p.spec.name == group.pipeline), None)
+        return stage_on(spec, group.spec.name)
 
     async def _kept(self, sample: str | None) -> Artifact | None:
         if sample is None:

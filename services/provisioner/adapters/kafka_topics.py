@@ -36,14 +36,12 @@ class KafkaTopics:
 
     async def remove(self, names: Sequence[str]) -> None:
         """Delete."""
+        wanted = frozenset(names)
+        await self._call(lambda admin: _delete(admin, wanted.__contains__))
 
-        def act(admin: AdminClient) -> None:
-            there = set(admin.list_topics(timeout=METADATA_S_MAX).topics)
-            wanted = [n for n in names if n in there]
-            if wanted:
-                _settle(admin.delete_topics(wanted, operation_timeout=CALL_S_MAX), KafkaError.UNKNOWN_TOPIC_OR_PART)
-
-        await self._call(act)
+    async def remove_below(self, prefix: str) -> None:
+        """Delete by the beginning of their names."""
+        await self._call(lambda admin: _delete(admin, lambda name: name.startswith(prefix)))
 
     def _ensure(self, admin: AdminClient, topics: Sequence[TopicPlan]) -> None:
         there = {n: len(t.partitions) for n, t in admin.list_topics(timeout=METADATA_S_MAX).topics.items()}
@@ -103,6 +101,12 @@ def config_of(topic: TopicPlan) -> dict[str, str]:
     """What a new topic is made with."""
     config = {"max.message.bytes": str(topic.bytes_max)}
     return config if topic.kept_s is None else config | {"retention.ms": str(topic.kept_s * 1000)}
+
+
+def _delete(admin: AdminClient, is_wanted: Callable[[str], bool]) -> None:
+    wanted = [name for name in admin.list_topics(timeout=METADATA_S_MAX).topics if is_wanted(name)]
+    if wanted:
+        _settle(admin.delete_topics(wanted, operation_timeout=CALL_S_MAX), KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def _settle(futures: dict[str, Any], harmless: int) -> None:

@@ -24,6 +24,7 @@ class GroupIntent:
     generation: int
     document: str  # JSON of the object
     copy_of: str = ""  # the group that it is a copy of, while that one is rated
+    rehearsal: str = ""  # of such a copy: JSON of what its nodes work on, on topics of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""Load on the one node of a copy: what is ordered, what was seen, what it amounts to; and the sample that is sent.
+"""Load on the one node of a copy: how it is reached, what is ordered, what was seen; and the sample that is sent.
 
 Rates are messages per second, times seconds, shares between 0 and 1.
 """
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 from shared.domain.errors import InvalidInput
 
@@ -32,12 +33,42 @@ class LoadFound:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadOrder:
-    """What to drive on `address` (host:port), after `steps`; `events` go in calls of `batch`."""
+class Calls:
+    """Calls of users' code over mutual TLS, `batch` events each; `address` is `host:port`."""
 
     address: str
     function: str
     batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posts:
+    """HTTP requests of `batch` events or entities."""
+
+    address: str
+    body: Literal["events", "entities"]
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFeed:
+    """Events on a topic that only the copy reads: done is what `consumer_group` has committed.
+
+    `dead` is the topic of those that failed; `sink` (`host:port`, or empty) is listened on, and what comes there is
+    acknowledged and thrown away.
+    """
+
+    topic: str
+    dead: str
+    consumer_group: str
+    sink: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOrder:
+    """What to drive on the node, after `steps`."""
+
+    way: Calls | Posts | TopicFeed
     step_s: float
     first: float
     latency_s: float

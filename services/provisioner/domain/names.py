@@ -64,3 +64,12 @@ def token_parameter(stack: str, workspace: Workspace, fleet: FleetId) -> str:
     '/headrace/dev/default/delays-r1/join-token'
     """
     return f"/headrace/{stack}/{workspace}/{fleet}/join-token"
+
+
+def rehearsal_prefix(copied: GroupName) -> str:
+    """How the names of the topics of a group's copy begin: no pipeline's do.
+
+    >>> rehearsal_prefix(GroupName("rating-departures-normalize"))
+    'headrace-rating.rating-departures-normalize.'
+    """
+    return f"headrace-rating.{copied}."

@@ -328,6 +328,10 @@ class Topics(Protocol):
         """They are gone; one that never was is fine."""
         ...
 
+    async def remove_below(self, prefix: str) -> None:
+        """Every topic whose name begins so is gone; none is fine."""
+        ...
+
 
 class Redrive(Protocol):
     """One redrive of a dead-letter topic."""
@@ -355,7 +359,7 @@ class LoadDriver(Protocol):
     async def drive(self, order: LoadOrder) -> LoadStep | LoadFound:
         """Drive the step that comes next, or say what the steps have found.
 
-        InvalidInput when users' code takes no event of the sample; Unavailable when the node does not answer.
+        InvalidInput when the node takes nothing of the sample; Unavailable when it does not answer.
         """
         ...
 

@@ -7,7 +7,7 @@ from services.provisioner.domain.declared import changes_between, declared_field
 from services.provisioner.domain.group import Bundle, Fleet, Group, GroupIntent
 from services.provisioner.domain.group_stack import Site, plan_stack
 from services.provisioner.domain.group_use import refuse_while_used
-from services.provisioner.domain.names import asg_name, token_parameter
+from services.provisioner.domain.names import asg_name, rehearsal_prefix, token_parameter
 from services.provisioner.domain.ports import (
     Bundles,
     GroupStore,
@@ -235,7 +235,7 @@ class Groups:
         return result.model_copy(update={"fleets": tuple(f for f in result.fleets if f.fleet != fleet.id)})
 
     async def remove(self, request: GroupStackInput) -> StackResult:
-        """The whole group; one that is gone is done. Refused while a stage runs on it."""
+        """The whole group, and of a copy its topics; one that is gone is done. Refused while a stage runs on it."""
         group = await self._stores.groups.get(GroupName(request.group))
         if group is None:
             return StackResult(group=request.group)
@@ -246,6 +246,8 @@ class Groups:
         site = await self._cloud.sites.site()
         for fleet in group.fleets:
             await self._cloud.tokens.remove(token_parameter(site.stack, group.intent.workspace, fleet.id))
+        if group.intent.copy_of:
+            await self._cloud.topics.remove_below(rehearsal_prefix(group.name))
         await self._stores.groups.remove(group.name)
         await self._stores.stacks.forget(group.name)
         await self._routing.publish(None)

@@ -180,7 +180,9 @@ def routes_model(routes: GroupRoutes) -> node.Routes:
 
 def assignment_digest(group: Group, pipeline: PipelineState | None) -> str:
     """What changes when nodes must hear anew what they work on."""
-    parts = (group.intent.document, pipeline.intent.document if pipeline else "", repr(group.seat))
+    parts = [group.intent.document, pipeline.intent.document if pipeline else "", repr(group.seat)]
+    if group.intent.rehearsal:
+        parts.append(group.intent.rehearsal)
     return sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -190,6 +192,9 @@ def assignment(
     """What the nodes of one fleet work on."""
     spec = spec_of(group)
     name = FleetId(fleet.fleet if isinstance(fleet, FleetRoute) else fleet.id)
+    if group.intent.rehearsal:
+        rehearsed = node.Assignment.model_validate_json(group.intent.rehearsal)
+        return rehearsed.model_copy(update={"fleet": name, "revision": fleet.revision, "kafka": kafka})
     if pipeline is None or group.seat is None:
         pushed = kafka if isinstance(spec.serving, PushIngest) else None
         return node.Assignment(group=spec, fleet=name, revision=fleet.revision, kafka=pushed, slo=spec.slo)

@@ -253,6 +253,9 @@ class NoTopics:
     async def remove(self, names: Sequence[str]) -> None:
         """See the port."""
 
+    async def remove_below(self, prefix: str) -> None:
+        """See the port."""
+
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
