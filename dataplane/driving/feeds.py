@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from headrace_runtime.rating import Counts, Step, step_of
+from headrace_runtime.rating import Step, step_of
 
 from dataplane.driving.driver import FIRST_S_MAX, WARM_SHARE, Sample, brief
+from dataplane.driving.ledger import Ledger
 from dataplane.driving.sink import Sink
 from dataplane.stages.events import HEADER_ID, HEADER_TIME
 from dataplane.stages.kafka_clients import connection, producer_settings
@@ -78,53 +78,35 @@ class TopicFeed:
 
     def step(self, rate: float) -> Step:
         """One rate for a while; the first part warms up."""
-        base, letters = self._committed.ends(), sum(self._letters.ends())
-        watch = _Watch(self._committed, base, max(2, int(rate * self._sample.step_s)))
+        letters = sum(self._letters.ends())
+        total = max(2, int(rate * self._sample.step_s))
+        watch = _Watch(self._committed, Ledger(self._committed.ends(), total, rate))
         watch.start()
         try:
-            sent = self._send_step(rate, watch)
+            sent, sent_s = self._send_step(rate, total, watch)
             until = time.perf_counter() + self._sample.give_up_s
-            while watch.done < sent and time.perf_counter() < until and watch.failure is None:
+            while watch.ledger.done < sent and time.perf_counter() < until and watch.failure is None:
                 time.sleep(LOOK_EVERY_S)
         finally:
             watch.stop()
         if watch.failure is not None:
-            raise Unavailable(f"topic {self._topic}: {brief(watch.failure)}")
+            raise watch.failure
         dead = sum(self._letters.ends()) - letters
-        return self._seen(rate, watch, sent, dead)
+        counts = watch.ledger.counts(sent, max(sent_s, sent / rate), dead, WARM_SHARE, self._sample.give_up_s)
+        return step_of(rate, counts, self._sample.promise, self._sample.give_up_s)
 
-    def _send_step(self, rate: float, watch: "_Watch") -> int:
-        """How many were sent. Once one waits longer than anything is waited for, the rate is lost, and sending ends."""
+    def _send_step(self, rate: float, total: int, watch: "_Watch") -> tuple[int, float]:
+        """How many were sent, in how long. Once one waits longer than anything is waited for, the rate is lost: no more."""
         events, partitions = self._sample.events, self._committed.partitions
-        total, sent = watch.total, 0
-        watch.began = began = time.perf_counter()
-        while sent < total:
-            now = time.perf_counter()
-            due = min(total, int((now - began) * rate) + 1)
+        sent, sent_s = 0, 0.0
+        while sent < total and watch.ledger.waits_s(sent, watch.elapsed_s()) <= self._sample.give_up_s:
+            due = min(total, int(watch.elapsed_s() * rate) + 1)
             for n in range(sent, due):
                 self._send(n % partitions, events[n % len(events)])
-            sent = due
-            watch.sent_at = time.perf_counter()
-            if watch.done < sent and watch.sent_at - began - watch.done / rate > self._sample.give_up_s:
-                break
+            sent, sent_s = due, watch.elapsed_s()
             time.sleep(SENT_EVERY_S)
         self._flush()
-        return sent
-
-    def _seen(self, rate: float, watch: "_Watch", sent: int, dead: int) -> Step:
-        counted_from = int(sent * WARM_SHARE)
-        due = watch.began + np.arange(counted_from, sent) / rate
-        done_at = watch.done_at[counted_from:sent]
-        done = np.isfinite(done_at)
-        took = np.where(done, done_at - due, self._sample.give_up_s)
-        answered = int(done.sum())
-        # From first to last, not from the first sending: a commit's delay is no want of throughput.
-        took_s = float(done_at[done].max() - done_at[done].min()) if answered else 0.0
-        messages = sent - counted_from
-        sent_s = max(watch.sent_at - watch.began, sent / rate) * messages / sent
-        failed = min(answered, round(dead * messages / sent))
-        counts = Counts(messages, answered, failed, took.tolist(), sent_s, max(took_s, 1 / rate))
-        return step_of(rate, counts, self._sample.promise, self._sample.give_up_s)
+        return sent, sent_s
 
     def _send(self, partition: int, value: bytes) -> None:
         self._sent += 1
@@ -214,22 +196,24 @@ class _Looker:
 
 
 class _Watch:
-    """A thread that notes when each event of a step was done; events go to partitions in turn."""
+    """A thread that tells the ledger what is committed."""
 
-    def __init__(self, looker: _Looker, base: Offsets, total: int) -> None:
-        self._looker, self._base = looker, base
-        self._counts = [0] * len(base)
-        self.total = total
-        self.began = self.sent_at = time.perf_counter()
-        self.done_at = np.full(total, np.inf)
-        self.done = 0
-        self.failure: Unavailable | None = None
+    def __init__(self, looker: _Looker, ledger: Ledger) -> None:
+        self._looker = looker
+        self._began = time.perf_counter()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self.ledger = ledger
+        self.failure: Unavailable | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """The step begins."""
+        self._began = time.perf_counter()
         self._thread.start()
+
+    def elapsed_s(self) -> float:
+        """Since the beginning."""
+        return time.perf_counter() - self._began
 
     def stop(self) -> None:
         """No more."""
@@ -243,15 +227,4 @@ class _Watch:
             except Unavailable as e:
                 self.failure = e
                 return
-            self._note(found, time.perf_counter())
-
-    def _note(self, committed: Offsets, now: float) -> None:
-        partitions = len(self._base)
-        for partition, (base, offset) in enumerate(zip(self._base, committed, strict=True)):
-            before, after = self._counts[partition], max(0, offset - base)
-            if after > before:
-                self.done_at[
-                    before * partitions + partition : (after - 1) * partitions + partition + 1 : partitions
-                ] = now
-                self._counts[partition] = after
-        self.done = sum(self._counts)
+            self.ledger.note(found, self.elapsed_s())

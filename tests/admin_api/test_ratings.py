@@ -10,9 +10,9 @@ from services.admin_api.operations.long_work import LongWork
 from services.admin_api.operations.rating import Rating
 from shared.contracts.admission import BeginAnswer, BeginInput
 from shared.contracts.base import ReasonModel
-from shared.contracts.objects import ProvisionedScaling, ServerGroup
-from shared.contracts.provisioning import GroupModel
-from shared.contracts.rating import RateRequest, RatingModel
+from shared.contracts.objects import Pipeline, ProvisionedScaling, ServerGroup
+from shared.contracts.provisioning import GroupModel, PipelineModel
+from shared.contracts.rating import Loading, RateRequest, RatingModel
 from shared.domain.errors import AlreadyExists, InvalidInput, NotFound, Refused
 from tests.admin_api.conftest import Admin, FolderOfCode
 
@@ -21,18 +21,24 @@ SAMPLE = '{"secret": "somebody"}\n'
 
 @dataclass
 class Peer:
-    """What three services say of two groups: the transform group `name`, and `edge`."""
+    """What three services say of groups: the transform group `name`, `edge` alone, and `sender` with its stage."""
 
     name: str
     blocked: bool = False
     asked: list[BeginInput] = field(default_factory=list)
 
     async def group(self, name: str) -> GroupModel:
-        kinds = {self.name: "transform", "edge": "ingest"}
+        kinds = {self.name: "transform", "edge": "ingest", "sender": "stage"}
         if name not in kinds:
             raise NotFound(f"group {name}: there is none")
         body = {"name": name, "kind": kinds[name], "scaling": ProvisionedScaling(desired_nodes=1)}
-        return GroupModel(spec=ServerGroup.model_validate(body), generation=1)
+        pipeline = "p" if name == "sender" else ""
+        return GroupModel(spec=ServerGroup.model_validate(body), generation=1, pipeline=pipeline)
+
+    async def inventory(self) -> tuple[list[GroupModel], list[PipelineModel]]:
+        work = {"type": "transmit", "sinks": [{"type": "topic", "topic": "t"}]}
+        body = {"name": "p", "stages": [{"name": "out", "group": "sender", "work": work}]}
+        return [], [PipelineModel(spec=Pipeline.model_validate(body), generation=1)]
 
     async def begin(self, request: BeginInput) -> BeginAnswer:
         self.asked.append(request)
@@ -96,8 +102,12 @@ async def test_a_rating_is_refused_with_reasons_and_until_when_unless_it_may_wai
     operation = await rating.start(me, unique_name, RateRequest(wait_s_max=60))
     assert operation.input is not None
     assert (operation.workflow_id, operation.input["wait_s_max"]) == (f"rate/{unique_name}", 60)
-    with pytest.raises(InvalidInput, match="of kind ingest"):
+    with pytest.raises(Refused, match="no stage runs on it"):
         await rating.start(me, "edge", RateRequest())
+    with pytest.raises(InvalidInput, match="batches of its own making"):
+        await rating.start(me, "sender", RateRequest(loading=Loading(batch=5)))
+    sending = await rating.start(me, "sender", RateRequest(wait_s_max=60))
+    assert sending.subject == "group/sender"
     with pytest.raises(NotFound):
         await rating.start(me, "nowhere", RateRequest())
 

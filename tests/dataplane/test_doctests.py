@@ -10,6 +10,7 @@ import pytest
 import dataplane.agent
 import dataplane.client
 import dataplane.client.core
+import dataplane.driving
 import dataplane.feature_server
 import dataplane.ingest_server
 import dataplane.serving
@@ -19,6 +20,7 @@ PACKAGES = (
     dataplane.agent,
     dataplane.client,
     dataplane.client.core,
+    dataplane.driving,
     dataplane.feature_server,
     dataplane.ingest_server,
     dataplane.serving,

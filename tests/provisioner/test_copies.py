@@ -11,12 +11,14 @@ import pytest
 from localcloud.certificates import DevelopmentAuthority
 from services.provisioner.adapters.load_process import LoadProcess
 from services.provisioner.domain.group import Group
-from services.provisioner.domain.load import LoadFound, LoadOrder, LoadStep, sample_events
-from services.provisioner.operations.copies import copy_intent, serving_revision
+from services.provisioner.domain.load import Calls, LoadFound, LoadOrder, LoadStep, sample_events
+from services.provisioner.operations.copies import alone, copy_intent, serving_revision
+from services.provisioner.operations.rehearsal import Rehearsal
 from services.provisioner.operations.translation import spec_of
 from shared.aws.clients import aws_client
+from shared.contracts.node import KafkaAccess
 from shared.contracts.provisioning import Artifact, GroupStackInput, RegisterGroupInput
-from shared.contracts.rating import SAMPLE_IN_BUNDLE, AddCopyInput, DriveInput, Loading
+from shared.contracts.rating import SAMPLE_IN_BUNDLE, AddCopyInput, DriveInput, Loading, RatingWay
 from shared.domain.errors import Conflict, InvalidInput, NotFound, Refused, StaleLease, Unavailable
 from shared.domain.names import GroupName, rating_copy
 from tests.dataplane_client.nodes import Node
@@ -45,7 +47,7 @@ def test_the_revision_that_serves_is_copied_and_none_while_two_share() -> None:
 
 def test_a_copy_is_one_node_of_the_same_type_under_a_name_of_its_own() -> None:
     original = Group(intent())
-    copied = Group(copy_intent(original.intent, spec_of(original)))
+    copied = Group(copy_intent(original.intent, Rehearsal(alone(spec_of(original)), RatingWay())))
     assert (copied.name, copied.intent.nodes_min, copied.intent.nodes_max) == ("rating-delays", 1, 1)
     assert (copied.intent.node_type, copied.intent.document != original.intent.document) == ("m6a.large", True)
     assert (copied.scope, original.scope) == ("group/delays", "group/delays")
@@ -136,14 +138,14 @@ def node(tmp_path: Path) -> Iterator[tuple[Node, DevelopmentAuthority]]:
 def order(
     address: str, *events: bytes, rate: float, steps: tuple[LoadStep, ...] = (), latency_s: float = 5.0
 ) -> LoadOrder:
-    return LoadOrder(address, "", 1, 1.0, rate, latency_s, 0.01, events, steps)
+    return LoadOrder(Calls(address, "", 1), 1.0, rate, latency_s, 0.01, events, steps)
 
 
 async def test_load_goes_straight_to_the_node_and_what_it_cannot_take_is_told(
     node: tuple[Node, DevelopmentAuthority],
 ) -> None:
     made, authority = node
-    driver = LoadProcess(authority.service("provisioner"))
+    driver = LoadProcess(authority.service("provisioner"), KafkaAccess(bootstrap="127.0.0.1:1"))
     address = made.address()
     held = await driver.drive(order(address, b'{"sleep": 0}', rate=4.0))
     assert isinstance(held, LoadStep)

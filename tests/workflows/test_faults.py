@@ -85,6 +85,7 @@ async def clearing(**more: Any) -> tuple[World, str, Any]:
     world = World(**more)
     await world.given_group(GROUP, NODES)
     world.copy = MembersState(fleet="rating-delays-r1", desired=1, in_service=1, pending=0, satisfied=True)
+    world.copy_topics = frozenset({"headrace-rating.rating-delays.in"})
     return world, "RemoveCopy", RemoveCopyInput(group="delays", request_id="r")
 
 
@@ -107,8 +108,9 @@ def is_whole(world: World, kind: str) -> list[str]:
         wrong.append(f"traffic on {with_traffic}")
     if kind == "create" and world.fleets and not with_traffic:
         wrong.append(f"fleets are left that serve nobody: {world.fleets}")
-    if kind == "rate" and (world.copy or world.serving != {"delays-r1": 100}):
-        wrong.append(f"a copy is left, or the live group was touched: {world.copy}, {world.serving}")
+    if kind in {"rate", "clear"} and (world.copy or world.copy_topics or world.serving != {"delays-r1": 100}):
+        left = (world.copy, world.copy_topics, world.serving)
+        wrong.append(f"a copy or its topics are left, or the live group was touched: {left}")
     return wrong
 
 

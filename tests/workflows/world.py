@@ -100,6 +100,7 @@ class World:
         self.need = 0
         self.redriven = 0
         self.copy: provisioning.MembersState | None = None  # stands beside the group
+        self.copy_topics: frozenset[str] = frozenset()  # that it works on
         self.ratings: dict[str, rating.RatingModel] = {}
         self.problems: list[str] = []
         self.store = MemoryStore()
@@ -251,7 +252,7 @@ class World:
     async def provisioner_remove_group(self, given: provisioning.GroupStackInput) -> provisioning.StackResult:
         self._lease("remove_group", given.lease)
         if given.group.startswith("rating-"):
-            self.copy = None
+            self.copy, self.copy_topics = None, frozenset()
             return self._stack(given.group)
         self.need = 0
         self.fleets.clear()
@@ -334,6 +335,7 @@ class World:
     async def provisioner_add_copy(self, given: rating.AddCopyInput) -> rating.CopyModel:
         self._lease("add_copy", given.lease)
         copied = f"rating-{given.group}"
+        self.copy_topics = frozenset({f"headrace-rating.{copied}.in"})
         self.copy = provisioning.MembersState(fleet=f"{copied}-r1", desired=1, in_service=0, pending=1, satisfied=False)
         return rating.CopyModel(
             copy_group=copied,
@@ -343,11 +345,12 @@ class World:
             promise=rating.RatingPromise(latency_p95_s=1.0, errors_max=0.001),
             call=rating.RatingCall(batch=50, step_s=given.loading.step_s, first=given.loading.first),
             sample=code("sample"),
+            way=rating.RatingWay(type="topic", topic=f"headrace-rating.{copied}.in"),
         )
 
     async def provisioner_drive_step(self, given: rating.DriveInput) -> rating.DriveAnswer:
         """A node that sustains 300: each step doubles, the fourth says so."""
-        if self.copy is None:
+        if self.copy is None or given.copied.way.topic not in self.copy_topics:
             self.problems.append("load was driven without a copy")
         wanted = given.copied.call.first * 2 ** len(given.steps)
         if wanted > 2 * KNEE:

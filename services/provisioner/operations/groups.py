@@ -53,6 +53,7 @@ from shared.domain.names import FleetId, GroupName, RevisionNumber
 
 MEMBERS_POLL_S = 0.5
 MANIFESTS = "manifests"
+COPIES_WITH_TOPICS = frozenset({"ingest", "stage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class Groups:
         site = await self._cloud.sites.site()
         for fleet in group.fleets:
             await self._cloud.tokens.remove(token_parameter(site.stack, group.intent.workspace, fleet.id))
-        if group.intent.copy_of:
+        if group.intent.copy_of and group.intent.kind in COPIES_WITH_TOPICS:
             await self._cloud.topics.remove_below(rehearsal_prefix(group.name))
         await self._stores.groups.remove(group.name)
         await self._stores.stacks.forget(group.name)

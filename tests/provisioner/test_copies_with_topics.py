@@ -1,0 +1,208 @@
+"""Copies that work on topics: made twice, failed half-way, left behind, removed twice; the topics go with them, always.
+
+Everything above the adapters is the shipped Provisioner; what is outside is a table that the test reads.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from services.provisioner.__main__ import Adapters, Service, build
+from services.provisioner.adapters import memory
+from services.provisioner.domain.load import LoadOrder, LoadStep, Posts, TopicFeed
+from services.provisioner.domain.pipeline import TopicPlan, seats_of, topics_of
+from services.provisioner.domain.runs import StackOutcome
+from services.provisioner.operations.translation import assignment, pipeline_intent
+from services.provisioner.settings import ProvisionerSettings
+from shared.contracts.admission import LeaseModel
+from shared.contracts.provisioning import Artifact, GroupStackInput
+from shared.contracts.rating import AddCopyInput, DriveInput
+from shared.domain.activity import ActivityKind
+from shared.domain.errors import Refused, Unavailable
+from shared.domain.names import GroupName
+from tests.provisioner.clocks import CountingIds, StillClock
+from tests.provisioner.cloud import DictMirror, TableMachines, members
+from tests.provisioner.examples import fleet, intent
+from tests.provisioner.test_rehearsal import KAFKA, PIPELINE, SINK
+from tests.sim.world import cloud as clouds
+
+
+@dataclass
+class Broker:
+    """`Topics`, by name; `fails` names a verb that fails once."""
+
+    there: set[str] = field(default_factory=set)
+    fails: str = ""
+
+    def _may_fail(self, verb: str) -> None:
+        if self.fails == verb:
+            self.fails = ""
+            raise Unavailable("kafka: away")
+
+    async def ensure(self, topics: Any) -> None:
+        made: list[TopicPlan] = list(topics)
+        self.there |= {t.name for t in made[: len(made) // 2 if self.fails == "ensure" else None]}
+        self._may_fail("ensure")
+
+    async def remove(self, names: Any) -> None:
+        self.there -= set(names)
+
+    async def remove_below(self, prefix: str) -> None:
+        self._may_fail("remove_below")
+        self.there = {t for t in self.there if not t.startswith(prefix)}
+
+
+class Engine:
+    """`Stacks` and `Processes`: what is planned is so."""
+
+    def __init__(self) -> None:
+        self.fleets: dict[str, tuple[str, ...]] = {}
+
+    async def up(self, plan: Any, on_process: Any, *, refresh: bool) -> StackOutcome:
+        self.fleets[plan.group] = tuple(f.fleet for f in plan.fleets)
+        return StackOutcome(created=1)
+
+    async def destroy(self, plan: Any, on_process: Any) -> StackOutcome:
+        self.fleets.pop(plan.group, None)
+        return StackOutcome(deleted=1)
+
+
+@dataclass
+class Driver:
+    """`LoadDriver`: what was ordered."""
+
+    orders: list[LoadOrder] = field(default_factory=list)
+
+    async def drive(self, order: LoadOrder) -> LoadStep:
+        self.orders.append(order)
+        return LoadStep(100, 100, 100, 0.1, 0.0, held=True)
+
+
+class World:
+    def __init__(self) -> None:
+        self.broker, self.engine, self.driver = Broker(), Engine(), Driver()
+        self.machines, self.clock, self.bundles = TableMachines(), StillClock(), clouds.SimBundles()
+        self.tokens, self.token = clouds.SimTokens(), 0
+        engine: Any = self.engine
+        unused: Any = None
+        adapters = Adapters(
+            groups=memory.MemoryGroups(), fences=memory.MemoryFences(), pipelines=memory.MemoryPipelines(),
+            environments=memory.MemoryEnvironments(), runs=memory.MemoryStacks(), drift=memory.MemoryDrift(),
+            routes=memory.MemoryRoutes(), nodes=memory.MemoryNodes(), stacks=engine, processes=engine,
+            machines=self.machines, sites=clouds.SimSites(), bundles=self.bundles, tokens=self.tokens,
+            prices=clouds.NoPrices(), topics=self.broker, dead_letters=unused, driver=self.driver, mirror=DictMirror(),
+            authority=clouds.SimAuthority(), builds=clouds.SimBuilds(), leases=None, clock=self.clock, ids=CountingIds(),
+        )  # fmt: skip
+        self.groups = adapters.groups
+        self.pipelines = adapters.pipelines
+        self.service: Service = build(ProvisionerSettings(rating_sink=SINK), adapters)
+        self.sample = Artifact(url="", sha256="")
+
+    async def given(self) -> "World":
+        """A pipeline with its groups and topics, all of revision 1."""
+        for stage in PIPELINE.stages:
+            kind = {"ingest": "ingest"}.get(stage.work.type, "stage")
+            await self.groups.register(intent(stage.group, kind=kind))
+            await self.groups.put_fleet(fleet(stage.group, weight=100))
+        piped = pipeline_intent(PIPELINE, 1)
+        await self.pipelines.register(piped)
+        await self.groups.seat(piped.name, seats_of(piped))
+        await self.broker.ensure(topics_of(piped))
+        kept = await self.bundles.put_text("samples", '{"id": "1", "event_time": 1}\n')
+        self.sample = Artifact(url=kept.url, sha256=kept.sha256)
+        return self
+
+    def lease(self, group: str, activity: str = "act-1") -> LeaseModel:
+        self.token += 1
+        deadline = self.clock.now().timestamp() + 600
+        scope = f"group/{group}"
+        kind = ActivityKind.PROVISION
+        return LeaseModel(activity_id=activity, token=self.token, kind=kind, scope=scope, deadline_s=deadline)
+
+    def adding(self, group: str) -> AddCopyInput:
+        return AddCopyInput(group=group, sample=self.sample, lease=self.lease(group))
+
+    async def remove(self, group: str) -> None:
+        await self.service.groups.remove(GroupStackInput(group=f"rating-{group}", lease=self.lease(group)))
+
+    def own(self) -> set[str]:
+        return {t for t in self.broker.there if t.startswith("headrace-rating.")}
+
+    async def copies(self) -> tuple[str, ...]:
+        return (await self.service.sweeping.sweep()).copies
+
+
+@pytest.fixture
+async def world() -> World:
+    return await World().given()
+
+
+async def test_a_copy_of_a_stage_is_made_twice_alike_driven_by_its_own_topic_and_goes_without_trace(
+    world: World,
+) -> None:
+    live = set(world.broker.there)
+    made = await world.service.copies.add(world.adding("sender"))
+    topics = world.own()
+    assert await world.service.copies.add(world.adding("sender")) == made
+    assert (world.own(), world.engine.fleets) == (topics, {"rating-sender": ("rating-sender-r1",)})
+    published = await world.service.routing.published(GroupName("rating-sender"))
+    told = assignment(published.group, published.routes.fleets[0], published.pipeline, KAFKA)
+    assert (told.topic_in, published.routes.fleets[0].weight > 0) == (made.way.topic, True)
+    assert {told.topic_in, told.topic_dead} <= topics
+    world.machines.fleets = (members("rating-sender", 1, "10.0.0.8"),)
+    step = (await world.service.copies.drive(DriveInput(copied=made))).step
+    assert step is not None
+    assert step.held
+    assert world.driver.orders[0].way == TopicFeed(
+        told.topic_in, told.topic_dead, "headrace-rating.rating-sender.act-1", SINK
+    )
+    for _ in range(2):
+        await world.remove("sender")
+    assert (world.broker.there, world.engine.fleets, await world.copies()) == (live, {}, ())
+
+
+async def test_an_ingest_node_is_driven_by_requests_no_larger_than_it_takes(world: World) -> None:
+    made = await world.service.copies.add(world.adding("edge"))
+    world.machines.fleets = (members("rating-edge", 1, "10.0.0.8"),)
+    await world.service.copies.drive(DriveInput(copied=made))
+    assert world.driver.orders[0].way == Posts("10.0.0.8:7400", "events", 50)
+
+
+@pytest.mark.parametrize("group", ["edge", "splitter", "sender"])
+async def test_whatever_fails_on_the_way_in_a_sweep_finds_the_copy_and_its_topics_go(world: World, group: str) -> None:
+    live = set(world.broker.there)
+    world.broker.fails = "ensure"
+    with pytest.raises(Unavailable):
+        await world.service.copies.add(world.adding(group))
+    assert await world.copies() == (group,)  # from here on the Provisioner may be killed
+    await world.remove(group)
+    assert (world.broker.there, await world.copies()) == (live, ())
+
+
+async def test_a_copy_stays_known_until_its_topics_are_gone(world: World) -> None:
+    await world.service.copies.add(world.adding("splitter"))
+    world.broker.fails = "remove_below"
+    with pytest.raises(Unavailable):
+        await world.remove("splitter")
+    assert (await world.copies(), world.own() != set()) == (("splitter",), True)
+    await world.remove("splitter")
+    assert (await world.copies(), world.own()) == ((), set())
+
+
+async def test_what_a_rating_of_another_revision_left_goes_first_with_its_topics(world: World) -> None:
+    await world.service.copies.add(world.adding("splitter"))
+    world.broker.there.add("headrace-rating.rating-splitter.out.gone-since")
+    await world.groups.put_fleet(fleet("splitter", revision=2, weight=100))
+    await world.groups.set_weights(GroupName("splitter"), {fleet("splitter").id: 0})
+    made = await world.service.copies.add(world.adding("splitter"))
+    assert (made.fleet, world.engine.fleets["rating-splitter"]) == ("rating-splitter-r2", ("rating-splitter-r2",))
+    assert "headrace-rating.rating-splitter.out.gone-since" not in world.own()
+    assert made.way.topic in world.own()
+
+
+async def test_a_group_that_calls_another_is_refused_before_anything_is_made(world: World) -> None:
+    live = set(world.broker.there)
+    with pytest.raises(Refused, match="call group risk"):
+        await world.service.copies.add(world.adding("scorer"))
+    assert (world.broker.there, world.engine.fleets, await world.copies()) == (live, {}, ())
