@@ -21,12 +21,12 @@ COLUMNS = ("RATED", "REVISION", "NODE TYPE", "MESSAGES/S", "INTERVAL", "SLO", "S
 @click.option(
     "--sample",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Events to send: JSON, one a line, as the function takes them.  [default: sample.ndjson of the code]",
+    help="Events to send: JSON, one a line, as the group takes them.  [default: sample.ndjson of the code]",
 )
 @click.option("--step-s", type=float, default=10.0, show_default=True, help="Seconds of a step of load.")
 @click.option("--first", type=float, default=100.0, show_default=True, help="Messages/s of the first step.")
 @click.option("--function", help="Which function of the code.  [default: as the stage calls; else the only one]")
-@click.option("--batch", type=int, help="Messages of a call.  [default: as the stage calls]")
+@click.option("--batch", type=int, help="Messages of a call or request.  [default: as the stage calls; else 50]")
 @click.option("--reason", default="", help="Why; kept in the audit log.")
 @click.option("--queue", is_flag=True, help="Wait for admission instead of being refused.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
@@ -50,13 +50,15 @@ def rate(  # noqa: PLR0913  one parameter per option
 ) -> None:
     """Find how many messages/s one node of GROUP sustains within its SLO, and how that changed. Exit 3 when refused.
 
-    A node of the group's type is made beside the live ones on the same revision; it gets no live traffic. Load is driven
-    on it in steps until the SLO breaks; then it goes again, also when the rating is cancelled or fails. Ctrl-C cancels,
-    and waits until the copy is gone.
+    A node of the group's type is made beside the live ones on the same revision; it gets no live traffic, and what it
+    writes goes to topics and sinks of its own. Load is driven on it in steps until the SLO breaks: calls of users' code,
+    requests to an ingest or feature edge, events on the topic of a stage. Then it goes again with its topics, also when
+    the rating is cancelled or fails. Ctrl-C cancels, and waits until the copy is gone.
 
     \b
       headrace rate delays
       headrace rate delays --sample events.ndjson --step-s 20
+      headrace rate departures-normalize --sample events.ndjson --first 1000
       headrace rate delays --json
       headrace ratings delays
     """  # noqa: D301  click keeps a block after this mark as it is

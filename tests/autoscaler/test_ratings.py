@@ -76,6 +76,20 @@ async def test_the_loop_sizes_a_group_by_its_newest_rating_of_that_type_of_node(
     assert what_if.intermediates["nodes_exact"] == pytest.approx(600 / (75 * 0.8))
 
 
+@pytest.mark.parametrize(
+    "kind", [{"stream": True, "partitions": 6}, {"stream": False, "partitions": 0}], ids=["stage", "edge"]
+)
+async def test_a_group_of_every_kind_is_sized_by_its_rating(kind: dict[str, int]) -> None:
+    w = world(snapshot(2, {"node_rate": None}, node_type=NODE_TYPE, **kind))  # 300 messages/s come in
+    assert not {n for n in await decided_with(w) if n.startswith("node_rate")}
+    call = RatingCall(batch=1, step_s=10, first=100)
+    await w.service.rates.record(rated(1, 75.0, at_s=1, call=call))
+    w.clock.now_s += 15
+    numbers = await decided_with(w)
+    assert numbers["node_rate_rated"] == 75.0
+    assert numbers["nodes_exact"] == pytest.approx(300 / (75 * 0.8))
+
+
 async def test_a_rating_is_recorded_once_and_says_what_changed_since_the_revision_before() -> None:
     rates = typed().service.rates
     first = await rates.record(rated(1, 100.0, at_s=1))
