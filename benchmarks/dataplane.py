@@ -1,6 +1,6 @@
 """The data plane's numbers, each beside its baseline in the same run: stages, users' code, calls, the edge.
 
-`make bench-dataplane`; about four minutes. `BENCH_ONLY=loops,calls,payloads,neighbour,edge,chain` runs some of it, and keeps nothing.
+`make bench-dataplane`; about five minutes. `BENCH_ONLY=loops,calls,payloads,neighbour,edge,chain` runs some of it, and keeps nothing.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.dataplane_parts import calls, streams
+from benchmarks.dataplane_parts import calls, neighbour, streams
 from benchmarks.dataplane_parts.results import Row, write
 from localcloud import ports
 from localcloud.servers.kafka import KafkaServer
@@ -43,7 +43,7 @@ def main() -> None:
                 "loops": lambda: (streams.loops(access, folder / "loops"), {}),
                 "calls": lambda: (calls.tcp_beside_unix(folder / "calls"), {}),
                 "payloads": lambda: calls.payloads(folder / "payloads"),
-                "neighbour": lambda: (calls.noisy_neighbour(folder / "neighbour"), {}),
+                "neighbour": lambda: neighbour.noisy_neighbour(folder / "neighbour"),
                 "edge": lambda: (streams.ingest_batches(access), {}),
                 "chain": lambda: streams.six_stages(access),
             }
@@ -54,6 +54,8 @@ def main() -> None:
                     rows += found
                     notes |= more
     write("dataplane", rows, notes, keep=not only)
+    for name, note in notes.items() if only else ():
+        print(f"{name}: {note}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Transform calls: by the Unix socket and by TCP through the balancer; small and large; beside a noisy neighbour."""
+"""Transform calls: by the Unix socket and by TCP through the balancer; small and large."""
 
 import gc
 import json
@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +37,6 @@ BLOCKS = 5
 CALLS_A_SECOND = 100.0
 SIZES = (1024, 256 * 1024, 1024**2, 2 * 1024**2, 4 * 1024**2, 6 * 1024**2, 8 * 1024**2 - 1024)
 CALLS_OF_A_SIZE = 15
-QUIET_RATE, SPIKE = 20.0, 10.0
-NEIGHBOUR_S = 12.0
 READY_S, CALL_S = 30.0, 30.0
 Call = Callable[[Any], Any]
 
@@ -177,31 +174,3 @@ def payloads(folder: Path) -> tuple[list[Row], dict[str, object]]:
         Row("latency against payload, 1 KB to 8 MB: r2 of the line", r2, "", 0.98, True),
         Row("processor time against payload, 1 KB to 8 MB: r2", cost_r2, "", 0.98, True),
     ], notes
-
-
-def noisy_neighbour(folder: Path) -> list[Row]:
-    """One group's p99 while another's rate is what it was, and ten times that."""
-    request = pb.TransformBatchRequest(events=[event(1024)] * EVENTS_OF_A_CALL)
-    with served(folder / "a") as ours, served(folder / "b") as theirs, ThreadPoolExecutor(2) as pool:
-
-        def p99(rate: float) -> float:
-            beside = pool.submit(
-                paced, lambda r: theirs.stub.TransformBatch(r, timeout=CALL_S), request, int(rate * NEIGHBOUR_S), rate
-            )
-            found = paced(lambda r: ours.stub.TransformBatch(r, timeout=CALL_S), request, int(50 * NEIGHBOUR_S), 50.0)
-            beside.result()
-            return 1000 * quantile(found, 0.99)
-
-        p99(QUIET_RATE)
-        before, during = p99(QUIET_RATE), p99(QUIET_RATE * SPIKE)
-    return [
-        Row(
-            f"p99 of a group while its neighbour goes from {QUIET_RATE:g} to {QUIET_RATE * SPIKE:g} calls/s",
-            during,
-            "ms",
-            1.1,
-            False,
-            "before the spike",
-            before,
-        )
-    ]
