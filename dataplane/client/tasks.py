@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 from headrace_runtime.v1 import transform_pb2 as pb
@@ -20,6 +20,9 @@ from dataplane.client.routes import RoutesWatch
 from dataplane.client.settings import ClientSettings
 from dataplane.client.statuses import CLOSED, NO_PATIENCE, CallError, checked_results, refusal_of, results_of_failure
 
+if TYPE_CHECKING:
+    from dataplane.client.metrics import ClientMetrics  # who wants none loads no Prometheus
+
 PARTS_AT_ONCE_MAX = 8
 CLOSE_S_MAX = 1.0
 
@@ -27,8 +30,8 @@ CLOSE_S_MAX = 1.0
 class AsyncGroupClient:
     """Calls one transform group; used by the tasks of one event loop."""
 
-    def __init__(self, settings: ClientSettings) -> None:
-        """Enter it to begin."""
+    def __init__(self, settings: ClientSettings, metrics: "ClientMetrics | None" = None) -> None:
+        """Enter it to begin. Counted for Prometheus by `metrics`."""
         self._settings = settings
         self._balancer = Balancer(settings.zone)
         self._budget = RetryBudget()
@@ -37,6 +40,8 @@ class AsyncGroupClient:
         self._watch: RoutesWatch | None = None
         self._closed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
+        if metrics is not None:  # which is read by another thread: of plain numbers, each as it is at that moment
+            metrics.watch(settings.group, lambda: (self._balancer.tally.copy(), self._balancer.outstanding))
 
     async def __aenter__(self) -> Self:
         """Begin to watch routes; what the last copy says can be called at once."""

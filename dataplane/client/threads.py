@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from headrace_runtime.v1 import transform_pb2 as pb
@@ -16,9 +16,13 @@ from dataplane.client.core.batches import BYTES_MAX, EVENTS_MAX, parts
 from dataplane.client.core.budget import RetryBudget
 from dataplane.client.core.calls import Attempt, Call, GivenUp, Wait
 from dataplane.client.core.members import Table
+from dataplane.client.core.tally import Tally
 from dataplane.client.routes import RoutesWatch
 from dataplane.client.settings import ClientSettings
 from dataplane.client.statuses import CLOSED, NO_PATIENCE, CallError, checked_results, refusal_of, results_of_failure
+
+if TYPE_CHECKING:
+    from dataplane.client.metrics import ClientMetrics  # who wants none loads no Prometheus
 
 PARTS_AT_ONCE_MAX = 8
 
@@ -26,8 +30,8 @@ PARTS_AT_ONCE_MAX = 8
 class GroupClient:
     """Calls one transform group; may be used by many threads."""
 
-    def __init__(self, settings: ClientSettings) -> None:
-        """Begins to watch routes; what the last copy says can be called at once."""
+    def __init__(self, settings: ClientSettings, metrics: "ClientMetrics | None" = None) -> None:
+        """Begins to watch routes; what the last copy says can be called at once. Counted for Prometheus by `metrics`."""
         self._settings = settings
         self._lock = threading.Lock()
         self._balancer = Balancer(settings.zone)
@@ -38,6 +42,8 @@ class GroupClient:
         self._closed = threading.Event()
         self._watch = RoutesWatch(settings, self._take)
         self._watch.start()
+        if metrics is not None:
+            metrics.watch(settings.group, self._look)
 
     @property
     def connected(self) -> bool:
@@ -125,6 +131,10 @@ class GroupClient:
         with self._lock:
             call.answered(attempt, time.monotonic())
         return answer
+
+    def _look(self) -> tuple[Tally, int]:
+        with self._lock:
+            return self._balancer.tally.copy(), self._balancer.outstanding
 
     def _take(self, table: Table) -> None:
         with self._lock:

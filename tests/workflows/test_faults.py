@@ -108,9 +108,11 @@ def is_whole(world: World, kind: str) -> list[str]:
         wrong.append(f"traffic on {with_traffic}")
     if kind == "create" and world.fleets and not with_traffic:
         wrong.append(f"fleets are left that serve nobody: {world.fleets}")
-    if kind in {"rate", "clear"} and (world.copy or world.copy_topics or world.serving != {"delays-r1": 100}):
-        left = (world.copy, world.copy_topics, world.serving)
+    left = (world.copy, world.copy_topics, world.serving)
+    if kind == "rate" and left != (None, frozenset(), {"delays-r1": 100}):
         wrong.append(f"a copy or its topics are left, or the live group was touched: {left}")
+    if kind == "clear" and (bool(world.copy) != bool(world.copy_topics) or world.serving != {"delays-r1": 100}):
+        wrong.append(f"topics without their copy, which the next sweep looks for, or the live group touched: {left}")
     return wrong
 
 

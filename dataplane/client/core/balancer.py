@@ -13,6 +13,7 @@ from dataplane.client.core.ejection import Standing, may_eject
 from dataplane.client.core.latency import Latency
 from dataplane.client.core.members import UNKNOWN_S, Endpoint, Member, Table
 from dataplane.client.core.shares import Shares
+from dataplane.client.core.tally import Tally
 
 ZONE_YIELD = 2.0
 PUSH_BACK_S_MAX = 30.0
@@ -67,6 +68,12 @@ class Balancer:
         self._everyone = _Pool((), ())  # of fleets with weight
         self._shares = Shares()
         self._number = 0
+        self.tally = Tally()
+
+    @property
+    def outstanding(self) -> int:
+        """Attempts that wait for an answer."""
+        return sum(len(m.running) for m in self._members.values())
 
     @property
     def generation(self) -> int:
@@ -128,6 +135,7 @@ class Balancer:
             member.latency.observe_failure(now - began, now)
             if member.record.failed(now) and self._may_eject(member, now):
                 member.record.eject(now)
+                self.tally.ejections += 1
                 member.latency = Latency()  # when it is tried again it is not kept away by what its failures took
 
     def pushed_back(self, picked: Picked, wait_s: float, now: float) -> None:

@@ -82,6 +82,7 @@ class Call:
         self._not_before = 0.0
         self._given_s = 0.0  # from the first question to the deadline
         budget.earn()
+        balancer.tally.calls += 1
 
     @property
     def tried(self) -> Collection[str]:
@@ -109,6 +110,7 @@ class Call:
             case Picked():
                 if self._attempts:
                     self._budget.spend()
+                    self._balancer.tally.retries += 1
                 self._attempts += 1
                 return Attempt(picked, self._given_s, self._patience_s(left_s, picked.expected_s))
 
@@ -119,6 +121,7 @@ class Call:
     def refused(self, attempt: Attempt, refusal: Refusal, now: float) -> None:
         """No answer came, or one that says why not."""
         self._last = refusal
+        self._balancer.tally.refused[refusal.code] += 1
         address = attempt.endpoint.address
         if refusal.code == "RESOURCE_EXHAUSTED":
             wait_s = PUSH_BACK_S if refusal.push_back_s is None else max(0.0, refusal.push_back_s)
@@ -157,4 +160,5 @@ class Call:
         found = self._last or why or Refusal("UNKNOWN", "the call ended without a reason")
         if retry_after_s is None and found.push_back_s is not None and found.push_back_s >= 0:
             retry_after_s = found.push_back_s
+        self._balancer.tally.given_up[found.code] += 1
         return GivenUp(found, self._attempts, retry_after_s)
