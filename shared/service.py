@@ -42,6 +42,7 @@ class Loop:
         self._interval_s = interval_s
         self._clock = clock
         self._tick = tick
+        self._ticks = TICKS.labels(name)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -64,7 +65,7 @@ class Loop:
                 TICK_FAILURES.labels(self._name).inc()
                 LOG.exception("tick failed", loop=self._name)
             took = self._clock.monotonic() - began
-            TICKS.labels(self._name).observe(took)
+            self._ticks.observe(took)
             await self._clock.sleep(max(0.0, self._interval_s - took))
 
 

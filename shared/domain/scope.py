@@ -33,7 +33,7 @@ class Scope:
 
     def __str__(self) -> str:
         """`kind/name[/name]`."""
-        return "/".join((self.kind.value, *self.names))
+        return "/".join((self.kind, *self.names))
 
     @property
     def name(self) -> str:

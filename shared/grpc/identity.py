@@ -37,6 +37,12 @@ class Identity:
         return fnmatchcase(str(self), pattern)
 
 
+@lru_cache(maxsize=CERTIFICATES_KEPT_MAX)
+def may_call(caller: Identity, patterns: frozenset[str]) -> bool:
+    """Whether it is one of any of them; asked with every call, so the answer is kept."""
+    return any(caller.fits(p) for p in patterns)
+
+
 def identity_of_uri(uri: str) -> Identity:
     """Read a certificate's URI name.
 

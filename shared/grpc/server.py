@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from shared.contracts.base import invalid_input
 from shared.domain.errors import Defect, Denied, HeadraceError
 from shared.grpc.errors import TRAILER, to_wire
-from shared.grpc.identity import peer_identity
+from shared.grpc.identity import may_call, peer_identity
 from shared.grpc.tls import server_credentials
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
@@ -67,7 +67,7 @@ class _Gate(grpc.aio.ServerInterceptor):
         caller = peer_identity(context)
         _, service, name = method.split("/")
         patterns = self._allowed.get(f"{service}/{name}") or self._allowed.get(service) or frozenset()
-        if not any(caller.fits(p) for p in patterns):
+        if not may_call(caller, patterns):
             raise Denied(
                 f"{caller} may not call {service}/{name}", remedy="allowed are: " + ", ".join(sorted(patterns))
             )

@@ -59,15 +59,19 @@ class Outcome:
         return not self.broke
 
 
-def run(plan: Plan, *, keep: bool = False) -> Outcome:
-    """Run a plan to its horizon or to the first thing that does not hold; `keep` the timeline."""
+def run(plan: Plan, *, keep: bool = False, collect: bool = True) -> Outcome:
+    """Run a plan to its horizon or to the first thing that does not hold; `keep` the timeline.
+
+    Without `collect` what is left of the world stays in memory, and no collector runs any more: for processes that end soon.
+    """
     gc.disable()  # what is unwound in mid-run would be unwound by chance; it is also a fifth of the time
     try:
         return _run(plan, keep=keep)
     finally:
-        with _thrown_away():
-            gc.collect()
-        gc.enable()
+        if collect:
+            with _thrown_away():
+                gc.collect()
+            gc.enable()
 
 
 @contextmanager

@@ -160,10 +160,10 @@ class MemoryAudits:
 
     async def forget(self, before: int) -> None:
         """Drop old minutes."""
-        self._marks.clear()
         for kept in (self._kept, self._compared):
             for key in [k for k in kept if k[1] < before]:
                 del kept[key]
+                self._marks.clear()
 
 
 def compare_reports(

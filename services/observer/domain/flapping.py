@@ -22,7 +22,9 @@ def change_percent(states: Sequence[VerdictState]) -> float:
     6.25
     """
     last = list(states)[-HISTORY:]
-    padded = [last[0]] * (HISTORY - len(last)) + last if last else []
+    if not last or last.count(last[0]) == len(last):
+        return 0.0  # as nearly always
+    padded = [last[0]] * (HISTORY - len(last)) + last
     return 100.0 * sum(0.75 + x * 0.5 / 19 for x, (a, b) in enumerate(pairwise(padded)) if a != b) / (HISTORY - 1)
 
 

@@ -70,8 +70,7 @@ class Sleep:
 
     def __init__(self, loop: "SimLoop", seconds: float) -> None:
         self._loop, self._when, self._cancelled = loop, loop.now_s + seconds, False
-        self._asyncio_future_blocking = True
-        self.get_loop, self.result = loop.itself, Nothing
+        self._asyncio_future_blocking, self.get_loop, self.result = True, loop.itself, Nothing
 
     def __await__(self) -> "Generator[Sleep, None, None]":
         yield self
@@ -79,7 +78,9 @@ class Sleep:
     def add_done_callback(self, wake: Callable[["Sleep"], None], *, context: Context) -> None:
         """The task waits."""
         self._callback, self._args, self._context = wake, (self,), context
-        self._loop.due_at(self._when, self)
+        loop = self._loop
+        loop._timers += 1
+        heappush(loop._scheduled, (self._when, loop._timers, self))
 
     def cancel(self, msg: object = None) -> bool:
         """The task was cancelled: it hears of it at once."""
@@ -100,8 +101,11 @@ def _cancelled() -> None:
 
 def sleep(seconds: float) -> Sleep:
     """Let simulated time pass; less than nothing is nothing."""
-    loop: Any = asyncio.get_running_loop()  # ours
+    loop: Any = _running_loop()  # ours
     return Sleep(loop, seconds)
+
+
+_running_loop = asyncio.get_running_loop
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -160,43 +164,47 @@ class SimLoop(asyncio.BaseEventLoop):
         self.fail(context.get("exception") or Stuck(context["message"]))
 
     def _run_once(self) -> None:
-        """Everything that is ready now and becomes ready meanwhile; the most often executed lines of a run."""
-        ready, chance, shuffle = self._ready, self._chance, self._shuffle
-        self._next_instant()
-        while ready and not self._stopping:
-            if shuffle and len(ready) > 1 and chance() < shuffle:
-                pick = int(chance() * len(ready))
-                due = ready[pick]
-                del ready[pick]
-            else:
-                due = ready.popleft()
-            if due._cancelled:
-                continue
-            life = due._context.get(PROCESS)
-            if life is not None and (life.dead or life.paused):
-                life.held.append(due)
-                continue
-            self.steps += 1
-            try:
-                due._context.run(due._callback, *due._args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as e:
-                self.fail(e)
+        """All instants until somebody stops the loop; the most often executed lines of a run."""
+        ready, chance, shuffle, process = self._ready, self._chance, self._shuffle, PROCESS
+        while not self._stopping:
+            self._next_instant()
+            while ready and not self._stopping:
+                if shuffle and len(ready) > 1 and chance() < shuffle:
+                    pick = int(chance() * len(ready))
+                    due = ready[pick]
+                    del ready[pick]
+                else:
+                    due = ready.popleft()
+                if due._cancelled:
+                    continue
+                context = due._context
+                life = context.get(process)
+                if life is not None and (life.dead or life.paused):
+                    life.held.append(due)
+                    continue
+                self.steps += 1
+                try:
+                    context.run(due._callback, *due._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as e:
+                    self.fail(e)
 
     def _next_instant(self) -> None:
         """What is due becomes ready; when nothing is ready, time goes on to the next timer."""
         ready, timers = self._ready, self._scheduled
         if self.steps > self._steps_max:
             self.fail(Stuck(f"more than {self._steps_max} callbacks: something does not end"))
+        now_s = self.now_s
         if not ready:
             while timers and timers[0][2]._cancelled:
                 heappop(timers)
             if not timers:
                 self.fail(Stuck("nothing is ready and no timer is set"))
                 return
-            self.now_s = max(self.now_s, timers[0][0])
-        now_s = self.now_s
+            due_s = timers[0][0]
+            if due_s > now_s:
+                self.now_s = now_s = due_s
         while timers and timers[0][0] <= now_s:
             ready.append(heappop(timers)[2])
 

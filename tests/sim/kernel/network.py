@@ -5,16 +5,16 @@ nothing else. Between two processes that both live and can see each other, a mes
 """
 
 import contextvars
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import log
 
 from tests.sim.kernel.loop import SimLoop
 from tests.sim.kernel.processes import Process
 from tests.sim.kernel.record import Record
 from tests.sim.kernel.streams import Streams
 
-LATENCY_S = 0.002
+LATENCY_RATE = 1 / 0.002
 LATE_S_MAX = 30.0
 
 
@@ -40,17 +40,17 @@ class Network:
     processes: Mapping[str, Process] = field(default_factory=dict)
     weather: list[Weather] = field(default_factory=list)
     sent: int = 0
-    _links: dict[tuple[str, str], random.Random] = field(default_factory=dict)
+    _links: dict[tuple[str, str], Callable[[], float]] = field(default_factory=dict)
 
     def send(self, source: str, target: str, deliver: Callable[[], None]) -> None:
         """One message, one way; `deliver` runs at its arrival, in nobody's name."""
         link = (source, target)
-        stream = self._links.get(link)
-        if stream is None:
-            stream = self._links[link] = self.streams.of(f"net/{source}/{target}")
-        roll_lost, roll_late, roll_twice = stream.random(), stream.random(), stream.random()
-        delay_s = 0.0005 + stream.expovariate(1 / LATENCY_S)
-        late_s, again_s = stream.random() * LATE_S_MAX, stream.random() * 5.0
+        roll = self._links.get(link)
+        if roll is None:
+            roll = self._links[link] = self.streams.of(f"net/{source}/{target}").random
+        roll_lost, roll_late, roll_twice = roll(), roll(), roll()
+        delay_s = 0.0005 - log(1.0 - roll()) / LATENCY_RATE  # exponential
+        late_s, again_s = roll() * LATE_S_MAX, roll() * 5.0
         self.sent += 1
         lost = late = twice = 0.0
         for w in self.weather:

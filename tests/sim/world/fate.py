@@ -3,9 +3,9 @@
 The state itself is that of the memory adapters; one call or one transaction happens at one instant.
 """
 
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import log
 from typing import Any
 
 from shared.domain.errors import Unavailable
@@ -15,6 +15,7 @@ from tests.sim.kernel.streams import Streams
 from tests.sim.world.places import Places
 
 LATENCY_S = 0.003
+LATENCY_RATE = 1 / LATENCY_S  # calls a second, one after the other
 LATE = 0.1
 SLOW_S_MAX = 8.0
 FINE = (0.0, 0.0, 0.0, False)
@@ -39,8 +40,6 @@ class Troubles:
 
     def of(self, store: str) -> tuple[float, float, float, bool]:
         """(failed, unheard, slow, down) of a store."""
-        if not self.now:
-            return FINE
         mine = [t for t in self.now if t.store == store]
         if not mine:
             return FINE
@@ -59,16 +58,17 @@ class Fate:
         self, store: str, process: str, streams: Streams, troubles: Troubles, record: Record, places: Places
     ) -> None:
         self._store, self._troubles, self._record = store, troubles, record
-        self._process, self._places = process, places
-        self._stream: random.Random = streams.of(f"store/{store}/{process}")
+        self._process, self.places = process, places
+        self._roll = streams.of(f"store/{store}/{process}").random
 
     async def before(self, verb: str = "a call") -> bool:
         """The way there; Unavailable when it does not get through. Gives whether the answer will be lost."""
-        if self._places.now:
-            await self._places.maybe(self._process, f"before {verb} of {self._store}")
-        roll_failed, roll_unheard, roll_slow = self._stream.random(), self._stream.random(), self._stream.random()
-        wait_s, slow_s = self._stream.expovariate(1 / LATENCY_S), self._stream.random() * SLOW_S_MAX
-        failed, unheard, slow, down = self._troubles.of(self._store)
+        if self.places.now:
+            await self.places.maybe(self._process, f"before {verb} of {self._store}")
+        roll = self._roll
+        roll_failed, roll_unheard, roll_slow = roll(), roll(), roll()
+        wait_s, slow_s = -log(1.0 - roll()) / LATENCY_RATE, roll() * SLOW_S_MAX  # exponential
+        failed, unheard, slow, down = self._troubles.of(self._store) if self._troubles.now else FINE
         if roll_slow < slow:
             self._record.reach(f"store slow {self._store}")
             wait_s += slow_s
@@ -80,18 +80,18 @@ class Fate:
 
     async def back(self, *, unheard: bool) -> None:
         """The way back of something that others may see meanwhile."""
-        await sleep(self._stream.expovariate(1 / LATENCY_S))
+        await sleep(-log(1.0 - self._roll()) / LATENCY_RATE)
         await self.after()
         self.heard(unheard=unheard)
 
     async def after(self, verb: str = "a call") -> None:
         """It is done, and the caller knows."""
-        if self._places.now:
-            await self._places.maybe(self._process, f"after {verb} of {self._store}")
+        if self.places.now:
+            await self.places.maybe(self._process, f"after {verb} of {self._store}")
 
     def on_its_way_s(self, most_s: float) -> float:
         """How long something that was sent takes until it has its effect: one in ten nearly as long as it may."""
-        roll, late_s = self._stream.random(), self._stream.random() * most_s
+        roll, late_s = self._roll(), self._roll() * most_s
         return late_s if roll < LATE else min(most_s, 10 * LATENCY_S * roll)
 
     def reached(self, mark: str) -> None:
@@ -115,13 +115,15 @@ class Remote:
         self._inner, self._fate = inner, fate
 
     def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
-        method = getattr(self._inner, verb)
+        method, fate = getattr(self._inner, verb), self._fate
 
         async def call(*given: Any, **named: Any) -> Any:
-            unheard = await self._fate.before(verb)
+            unheard = await fate.before(verb)
             answer = await method(*given, **named)
-            await self._fate.after(verb)
-            self._fate.heard(unheard=unheard)
+            if fate.places.now:
+                await fate.after(verb)
+            if unheard:
+                fate.heard(unheard=unheard)
             return answer
 
         setattr(self, verb, call)  # asked for once

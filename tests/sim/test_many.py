@@ -1,0 +1,67 @@
+"""Many seeds at once: what runs in children of thawed processes is what runs here."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.sim import many
+from tests.sim.kernel import thawed
+from tests.sim.run import run
+from tests.sim.seeds import plan_of
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    name: str
+    names: tuple[str, ...] = ()
+
+
+class _Thawed:
+    name: str
+    names: tuple[str, ...] = ()
+
+
+class _OwnHash:
+    name: str
+    rest: list[str] = field(default_factory=list, init=False)
+
+    def __hash__(self) -> int:
+        return 7
+
+
+Thawed: Any = thawed._thawed(_Thawed, frozen=True, slots=True)
+OwnHash: Any = thawed._thawed(frozen=True)(_OwnHash)
+
+
+def test_a_seed_is_the_same_in_a_child_of_a_thawed_process_and_here() -> None:
+    assert [b.digest for b in many.many(5, 2, workers=1)] == [run(plan_of(seed)).digest for seed in (5, 6)]
+
+
+def test_a_child_that_breaks_says_with_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(seed: int, **_: object) -> many.Brief:
+        raise KeyError(f"no world for {seed}")
+
+    monkeypatch.setattr(many, "brief", broken)
+    with pytest.raises(RuntimeError, match=r"seeds 5 to 7.*no world for 5"):
+        many.in_a_child(range(5, 8))
+
+
+def test_thawed_ones_are_equal_hash_and_are_replaced_as_frozen_ones() -> None:
+    one, other = Thawed("a", ("b",)), Frozen("a", ("b",))
+    assert hash(one) == hash(other)
+    assert one == Thawed("a", ("b",)) != Thawed("a")
+    changed = thawed._replaced(one, name="c")
+    assert (changed.name, changed.names, one.name) == ("c", ("b",), "a")
+    with pytest.raises(TypeError, match="unexpected"):
+        thawed._replaced(one, nothing=1)
+    assert hash(OwnHash("a")) == 7
+    assert thawed._replaced(OwnHash("a"), name="b").name == "b"
+    with pytest.raises(ValueError, match="init=False"):
+        thawed._replaced(OwnHash("a"), rest=["x"])
+
+
+def test_nothing_is_thawed_where_the_product_is_already_there() -> None:
+    thawed.thaw()
+    assert dataclasses.dataclass is thawed._real_dataclass
