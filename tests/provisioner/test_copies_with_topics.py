@@ -86,8 +86,9 @@ class World:
         self.tokens, self.token = clouds.SimTokens(), 0
         engine: Any = self.engine
         unused: Any = None
+        fences = memory.MemoryFences()
         adapters = Adapters(
-            groups=memory.MemoryGroups(), fences=memory.MemoryFences(), pipelines=memory.MemoryPipelines(),
+            groups=memory.MemoryGroups(fences), fences=fences, pipelines=memory.MemoryPipelines(),
             environments=memory.MemoryEnvironments(), runs=memory.MemoryStacks(), drift=memory.MemoryDrift(),
             routes=memory.MemoryRoutes(), nodes=memory.MemoryNodes(), stacks=engine, processes=engine,
             machines=self.machines, sites=clouds.SimSites(), bundles=self.bundles, tokens=self.tokens,
@@ -194,7 +195,7 @@ async def test_what_a_rating_of_another_revision_left_goes_first_with_its_topics
     await world.service.copies.add(world.adding("splitter"))
     world.broker.there.add("headrace-rating.rating-splitter.out.gone-since")
     await world.groups.put_fleet(fleet("splitter", revision=2, weight=100))
-    await world.groups.set_weights(GroupName("splitter"), {fleet("splitter").id: 0})
+    await world.groups.set_weights(GroupName("splitter"), {fleet("splitter").id: 0}, world.token)
     made = await world.service.copies.add(world.adding("splitter"))
     assert (made.fleet, world.engine.fleets["rating-splitter"]) == ("rating-splitter-r2", ("rating-splitter-r2",))
     assert "headrace-rating.rating-splitter.out.gone-since" not in world.own()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.provisioner.adapters.memory import MemoryEnvironments, MemoryGroups
+from services.provisioner.adapters.memory import MemoryEnvironments, MemoryFences, MemoryGroups
 from services.provisioner.adapters.uv_builds import UvBuilds, UvSite
 from services.provisioner.domain.environment import environment_digest, locked_packages
 from services.provisioner.domain.group import Bundle
@@ -83,7 +83,7 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UvBuilds:
 
 @pytest.fixture
 def environments(builds: UvBuilds, tmp_path: Path) -> Environments:
-    return Environments(MemoryEnvironments(), MemoryGroups(), builds, FolderBundles(tmp_path / "bundles"))
+    return Environments(MemoryEnvironments(), MemoryGroups(MemoryFences()), builds, FolderBundles(tmp_path / "bundles"))
 
 
 def wanted(requirements: str, generation: int = 1, python: str | None = None) -> BuildEnvironmentInput:

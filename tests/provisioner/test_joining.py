@@ -87,7 +87,7 @@ class Port:
 @pytest.fixture
 async def port(tmp_path: Path) -> AsyncIterator[Port]:
     authority = DevelopmentAuthority(tmp_path / "tls", "dev")
-    groups, pipelines = MemoryGroups(), MemoryPipelines()
+    groups, pipelines = MemoryGroups(MemoryFences()), MemoryPipelines()
     await groups.register(intent())
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     await groups.put_fleet(replace(fleet(revision=1, weight=100), token_digest=digest))

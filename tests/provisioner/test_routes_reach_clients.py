@@ -153,7 +153,7 @@ async def test_a_client_follows_the_provisioner_and_does_not_miss_it(
             await until(lambda: sum(bool(m.endpoint.zone) for m in client._balancer.members) == 2, "both machines")
             assert await who(client, 100) == {"r1": 75, "r2": 25}
             known = client.generation
-            await store.set_weights(GroupName("delays"), {FleetId("delays-r1"): 0, FleetId("delays-r2"): 100})
+            await store.set_weights(GroupName("delays"), {FleetId("delays-r1"): 0, FleetId("delays-r2"): 100}, 1)
             await until(lambda: client.generation > known, "new weights")
             assert await who(client, 20) == {"r2": 20}
 

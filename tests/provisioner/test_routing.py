@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.provisioner.adapters.memory import MemoryFences, MemoryGroups, MemoryPipelines, MemoryRoutes
+from services.provisioner.domain.group import Group
 from services.provisioner.domain.pipeline import seats_of
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.routing import Published, Routing
@@ -27,9 +28,10 @@ DELAYS = GroupName("delays")
 class World:
     def __init__(self) -> None:
         self.clock = StillClock()
-        self.groups, self.pipelines, self.store = MemoryGroups(), MemoryPipelines(), MemoryRoutes()
+        self.fences = MemoryFences()
+        self.groups, self.pipelines, self.store = MemoryGroups(self.fences), MemoryPipelines(), MemoryRoutes()
         self.machines, self.mirror = TableMachines(), DictMirror()
-        guard = LeaseGuard(MemoryFences(), None, self.clock)
+        guard = LeaseGuard(self.fences, None, self.clock)
         self.routing = Routing(self.groups, self.pipelines, self.store, self.machines, self.mirror, guard)
 
     def lease(self, scope: str = "group/delays", token: int = 1) -> LeaseModel:
@@ -89,6 +91,23 @@ async def test_weights_are_absolute_fenced_and_mirrored_at_once(world: World) ->
         await world.weights(token=4, r1=100)
     with pytest.raises(Refused):
         await world.weights(token=6, r1=0, r2=0)
+
+
+async def test_whoever_stood_still_after_the_check_is_fenced_where_it_writes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = world.groups.get
+
+    async def overtaken(name: GroupName) -> Group | None:
+        await world.fences.check("group/delays", 9)
+        return await get(name)
+
+    monkeypatch.setattr(world.groups, "get", overtaken)
+    with pytest.raises(StaleLease, match="superseded by 9"):
+        await world.weights(token=5, r2=100)
+    known = await get(DELAYS)
+    assert known is not None
+    assert [f.weight for f in known.fleets] == [100, 0]
 
 
 async def test_losing_the_mirror_loses_nothing(world: World) -> None:

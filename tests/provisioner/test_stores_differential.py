@@ -35,9 +35,10 @@ class Both:
     """The same stores twice."""
 
     def __init__(self, real: Database) -> None:
+        fences = memory.MemoryFences()
         self.memory: dict[str, Any] = {
-            "groups": memory.MemoryGroups(),
-            "fences": memory.MemoryFences(),
+            "groups": memory.MemoryGroups(fences),
+            "fences": fences,
             "pipelines": memory.MemoryPipelines(),
             "environments": memory.MemoryEnvironments(),
             "runs": memory.MemoryStacks(),
@@ -104,7 +105,7 @@ def some_call(dice: random.Random, step: int) -> tuple[Any, ...]:
             ("groups", "put_fleet", fleet(name, revision, weight=dice.randint(0, 9))),
             ("groups", "mark_leaving", one),
             ("groups", "drop_fleet", one),
-            ("groups", "set_weights", name, {one: dice.randint(0, 100)}),
+            ("groups", "set_weights", name, {one: dice.randint(0, 100)}, dice.randint(1, 9)),
             ("groups", "seat", PipelineName("departures"), seats),
             ("groups", "remove", name),
             ("fences", "check", f"group/{name}", dice.randint(1, 9)),

@@ -33,7 +33,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     ledger.SameAnswer, ledger.LeaseBelief, ledger.NoStaleWrite, ledger.EndedByItsOwn, ledger.FreezeHolds,
     ledger.StopMeansStop, ledger.QueueFair, ledger.AskEnds, answers.Explained, answers.OneWriter, answers.QuietEnds,
     answers.BoundedQueues, answers.Progress, scaling.WithinBounds, scaling.IntentFirst, scaling.SizedUnderLease,
-    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.KeepsUp, *ROLLOUTS,
+    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.WindowHolds, scaling.KeepsUp, *ROLLOUTS,
 )  # fmt: skip
 
 WORLDS: dict[str, type[ObserverWorld]] = {"admission": ObserverWorld, "scaling": ScalingWorld, "rollout": RolloutWorld}

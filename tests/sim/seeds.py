@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.sim.plan import Event, Plan
-from tests.sim.seeds_of_rollouts import rollout_plan
+from tests.sim.seeds_of_rollouts import late_describes, rollout_plan
 from tests.sim.world.observer_world import GROUPS, HOLDERS, PIPELINES, REPLICAS
 from tests.sim.world.scaling_world import SCALERS, WORKER
 
@@ -33,7 +33,8 @@ def plan_of(seed: int) -> Plan:
     style = chance.random()
     share = 0.0 if style < 0.1 else 0.5 if style < 0.55 else 1.0
     scaling = scenario == "scaling"
-    events: list[Event] = list(_work(chance, scaling=scaling))
+    turns = Chance(f"{seed}/plan/turns")
+    events: list[Event] = [_turned(e, turns) for e in _work(chance, scaling=scaling)]
     if scaling:
         events.extend(_loads(Chance(f"{seed}/plan/load")))
     for fault in (*FAULTS, *SCALING_FAULTS) if scaling else FAULTS:
@@ -47,6 +48,23 @@ def plan_of(seed: int) -> Plan:
     shuffle = chance.choice((0.0, 0.2, 1.0))
     quantum_s = chance.choice((0.0, 0.05))
     return Plan(scenario, seed, HORIZON_S, HEAL_AT_S, shuffle, quantum_s, tuple(events))
+
+
+def _turned(event: Event, chance: Chance) -> Event:
+    """Work does not always go its way: a step fails, whoever stands for long has enough, a rollback follows one deployment."""
+    if event["do"] != "work":
+        return event
+    fails, tires, follows = chance.random() < 0.1, chance.random() < 0.3, chance.choice(("", "live", "live", "gone"))
+    last_step, patience_s = chance.randint(0, 3), round(chance.uniform(20, 300), 1)
+    outcome = chance.choice(("failed", "cancelled", "done"))
+    turns: dict[str, Any] = {}
+    if fails:
+        turns["fails_after"] = last_step
+    if tires:
+        turns |= {"patience_s": patience_s, "gives_up": outcome}
+    if event["kind"] == "ROLLBACK" and follows:
+        turns["follows"] = follows
+    return {**event, **turns}
 
 
 def _healed(event: Event) -> Event:
@@ -195,7 +213,7 @@ def illness(chance: Chance) -> Iterator[Event]:
         how = chance.choice(
             ("inventory", "cloud", "metrics", "broker", "audits")
             if blind
-            else ("errors", "late", "silent", "backlog", "machine", "loses")
+            else ("errors", "late", "near", "silent", "backlog", "machine", "loses")
         )
         yield {
             "at": at, "do": "ill", "group": "" if blind else chance.choice(GROUPS), "how": how,
@@ -289,7 +307,7 @@ def stalled_writers(chance: Chance) -> Iterator[Event]:
 
 
 SCALING_FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
-    machines_die, no_capacity, aws_fails, lonely_holders, stalled_writers,
+    machines_die, no_capacity, aws_fails, lonely_holders, stalled_writers, late_describes,
 )  # fmt: skip
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, forgetting, illness, slow_cloud, stalled_leaders,

@@ -158,7 +158,7 @@ def illness(chance: Chance) -> Iterator[Event]:
     """Groups fall ill; sources go blind."""
     for at in _times(chance, 300.0, BUSY_FROM_S):
         blind = chance.random() < 0.4
-        how = chance.choice(("cloud", "metrics") if blind else ("errors", "late", "silent"))
+        how = chance.choice(("cloud", "metrics") if blind else ("errors", "late", "near", "silent"))
         yield {
             "at": at, "do": "ill", "group": "" if blind else chance.choice(GROUPS), "how": how,
             "for_s": round(chance.uniform(20, 300), 1),
@@ -183,6 +183,21 @@ def places(chance: Chance) -> Iterator[Event]:
         }  # fmt: skip
 
 
+def late_describes(chance: Chance) -> Iterator[Event]:
+    """AWS describes things as they were some seconds ago, now and then as they are."""
+    for at in _times(chance, 500.0):
+        yield {
+            "at": at, "do": "describe_late", "late_s": round(chance.uniform(1, 20), 1),
+            "for_s": round(chance.uniform(60, 300), 1),
+        }  # fmt: skip
+
+
+def outages(chance: Chance) -> Iterator[Event]:
+    """A service is away for longer than whoever needs it asks."""
+    for at in _times(chance, 1500.0, BUSY_FROM_S):
+        yield {"at": at, "do": "crash", "process": chance.choice(SERVICES), "for_s": round(chance.uniform(350, 900), 1)}
+
+
 def engines(chance: Chance) -> Iterator[Event]:
     """Pulumi's processes die where they stand."""
     for at in _times(chance, 300.0):
@@ -197,5 +212,5 @@ def forgetting(chance: Chance) -> Iterator[Event]:
 
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, temporal, illness, machines, engines, forgetting,
-    places,
+    places, late_describes, outages,
 )  # fmt: skip

@@ -13,13 +13,15 @@ from services.provisioner.domain.ports import DeclaredFields
 from services.provisioner.domain.runs import ProcessMark, StackRun
 from services.provisioner.domain.traffic import GroupRoutes
 from shared.domain.names import FleetId, GroupName, PipelineName
+from shared.domain.scope import group_scope
 
 
 class MemoryGroups:
     """`GroupStore`."""
 
-    def __init__(self) -> None:
-        """Empty."""
+    def __init__(self, fences: "MemoryFences") -> None:
+        """Empty; weights are written under `fences`."""
+        self._fences = fences
         self._groups: dict[GroupName, Group] = {}
         self._fleets: dict[FleetId, Fleet] = {}
 
@@ -63,8 +65,9 @@ class MemoryGroups:
         """Gone."""
         self._fleets.pop(fleet, None)
 
-    async def set_weights(self, group: GroupName, weights: Mapping[FleetId, int]) -> None:
-        """Absolute weights."""
+    async def set_weights(self, group: GroupName, weights: Mapping[FleetId, int], token: int) -> None:
+        """Absolute weights, fenced."""
+        await self._fences.check(str(group_scope(group)), token)
         for fleet, weight in weights.items():
             known = self._fleets.get(fleet)
             if known and known.group == group:

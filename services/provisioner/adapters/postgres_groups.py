@@ -14,6 +14,7 @@ from services.provisioner.domain.pipeline import PipelineIntent, PipelineState
 from shared.database import Database
 from shared.domain.errors import Conflict, StaleLease
 from shared.domain.names import FleetId, GroupName, PipelineName, StageName
+from shared.domain.scope import group_scope
 
 
 def stale_generation(kind: str, name: str, given: int, known: int) -> Conflict:
@@ -92,9 +93,10 @@ class PostgresGroups:
         async with self._database.transaction() as c:
             await c.execute(delete(FLEETS).where(FLEETS.c.id == fleet))
 
-    async def set_weights(self, group: GroupName, weights: Mapping[FleetId, int]) -> None:
-        """Absolute weights."""
+    async def set_weights(self, group: GroupName, weights: Mapping[FleetId, int], token: int) -> None:
+        """Absolute weights, fenced in the same transaction: between a check and a write a process may stand still."""
         async with self._database.transaction() as c:
+            await _fenced(c, str(group_scope(group)), token)
             for fleet in sorted(weights):
                 await c.execute(
                     update(FLEETS)
@@ -161,14 +163,19 @@ class PostgresFences:
     async def check(self, scope: str, token: int) -> None:
         """Remember the highest token of a scope."""
         async with self._database.transaction() as c:
-            write = insert(FENCES).values(scope=scope, token=token)
-            write = write.on_conflict_do_update(
-                index_elements=[FENCES.c.scope],
-                set_={"token": func.greatest(FENCES.c.token, write.excluded.token)},
-            )
-            seen = (await c.execute(write.returning(FENCES.c.token))).scalar_one()
-        if seen > token:
-            raise superseded(scope, token, seen)
+            await _fenced(c, scope, token)
+
+
+async def _fenced(c: AsyncConnection, scope: str, token: int) -> None:
+    """Until the transaction ends nobody else passes the scope's fence."""
+    write = insert(FENCES).values(scope=scope, token=token)
+    write = write.on_conflict_do_update(
+        index_elements=[FENCES.c.scope],
+        set_={"token": func.greatest(FENCES.c.token, write.excluded.token)},
+    )
+    seen = (await c.execute(write.returning(FENCES.c.token))).scalar_one()
+    if seen > token:
+        raise superseded(scope, token, seen)
 
 
 def superseded(scope: str, token: int, seen: int) -> StaleLease:

@@ -57,8 +57,8 @@ class GroupStore(Protocol):
         """It is gone."""
         ...
 
-    async def set_weights(self, group: GroupName, weights: Mapping[FleetId, int]) -> None:
-        """Absolute weights of these fleets."""
+    async def set_weights(self, group: GroupName, weights: Mapping[FleetId, int], token: int) -> None:
+        """Absolute weights of these fleets; StaleLease, and nothing is written, when the group's fence has seen a higher token."""
         ...
 
     async def seat(self, pipeline: PipelineName, seats: Mapping[GroupName, StageSeat]) -> tuple[GroupName, ...]:

@@ -180,7 +180,7 @@ class Routing:
         if group is None:
             raise NotFound(f"group {name}: there is none", remedy="apply it first")
         before = {f.id: f.weight for f in group.standing}
-        await self._groups.set_weights(name, checked_weights(name, before, request.weights))
+        await self._groups.set_weights(name, checked_weights(name, before, request.weights), request.lease.token)
         await self.publish([name])
         await self._restore()
 

@@ -25,8 +25,8 @@ CODES = (
     "SignalAgeMissing", "BacklogUnknown", "Backlog", "LeaseLapsed", "TakenOver", "OtherDeployment", "AlreadyEnded", "Ended",
     "QuietClassNotAllowed",
 )  # fmt: skip
-ENDS = ("done", "failed", "taken_over", "expired")
-STATES = ("HEALTHY", "UNHEALTHY", "UNKNOWN")
+ENDS = ("done", "failed", "cancelled", "taken_over", "expired")
+STATES = ("HEALTHY", "DEGRADED", "UNHEALTHY", "UNKNOWN")
 EXPECTED = (
     *(f"cell {requested} / {held}" for requested, held in CELLS),
     *(f"activity {a} -> {b}" for a, b in (("live", "parked"), ("parked", "live"), ("live", "asked"))),

@@ -269,6 +269,8 @@ class EndedByItsOwn(Invariant):
                 self.broken(f"a heartbeat ended {after.id} as {after.outcome}")
             if method == "Begin" and after.outcome is not ActivityOutcome.TAKEN_OVER:
                 self.broken(f"a Begin ended {after.id} as {after.outcome}")
+            if method == "Begin" and call.request.takes_over not in {"", after.id}:
+                self.broken(f"a rollback that takes over {call.request.takes_over} ended {after.id}")
             if method == "End" and after.outcome.value != call.request.outcome:
                 self.broken(f"End said {call.request.outcome} and {after.id} reads {after.outcome}")
 

@@ -232,6 +232,21 @@ class IntentWins(Invariant):
                 self.broken(f"{group.name} runs {group.standing[0]}, its deployment is {phase} and means {expected}")
 
 
+class Concluded(Invariant):
+    """What has ended reads as ended."""
+
+    sentence = "At rest every deployment is in a final phase, as its workflow is."
+    final = frozenset({"FINISHED", "ROLLED_BACK", "FAILED", "CANCELLED", "SUPERSEDED", "REFUSED"})
+
+    def rested(self, rest: Rest) -> None:
+        if any(r.open for r in rest.runs if r.kind not in {"CheckDrift", "Sweep"}):
+            return  # Progress tells
+        for group in rest.groups:
+            for deployment, phase, fleet, _ in group.deployments:
+                if phase not in self.final:
+                    self.broken(f"deployment {deployment} of {fleet} is {phase} for ever: nothing works on it")
+
+
 class BoundedRetries(Invariant):
     """Nothing is tried for ever."""
 
@@ -283,13 +298,14 @@ class Followed(Invariant):
 class NoOscillation(Invariant):
     """Sizes do not swing."""
 
-    sentence = "A fleet outside of a rollout changes its direction at most three times in ten minutes."
+    sentence = "A fleet outside of a rollout turns at most three times in ten minutes without its load having turned."
     window_s, most = 600.0, 3
 
     def __init__(self, record: object) -> None:
         super().__init__(record)  # type: ignore[arg-type]
         self._last: dict[str, int] = {}
         self._turns: dict[str, list[float]] = {}
+        self._load: dict[str, float] = {}  # at the last turn
 
     def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
         way = (resize.wanted > resize.before) - (resize.wanted < resize.before)
@@ -297,7 +313,10 @@ class NoOscillation(Invariant):
             return
         turns = self._turns.setdefault(resize.asg, [])
         if self._last.get(resize.asg, way) != way:
-            turns[:] = [*(t for t in turns if t > now - self.window_s), now]
+            load, before = resize.arrival_now, self._load.get(resize.asg, resize.arrival_now)
+            own = [] if (load - before) * way > 0 else [now]
+            turns[:] = [*(t for t in turns if t > now - self.window_s), *own]
+            self._load[resize.asg] = load
         self._last[resize.asg] = way
         if len(turns) > self.most:
             self.broken(f"{resize.asg} turned {len(turns)} times in {self.window_s:.0f} s")
@@ -305,7 +324,7 @@ class NoOscillation(Invariant):
 
 ROLLOUTS: tuple[type[Invariant], ...] = (
     FloorKept, FloorReleased, GrowthBeforeRemoval, SharesSumToOne, DataPlaneAlone, UndoneOrDone, RollbackOnce,
-    IntentWins, BoundedRetries, Replays, AuditComplete, Followed, NoOscillation,
+    IntentWins, Concluded, BoundedRetries, Replays, AuditComplete, Followed, NoOscillation,
 )  # fmt: skip
 
 __all__ = ["MARGIN", "NODE_RATE", "ROLLOUTS", "FleetNow", "GroupNow", "Removal", "Rest", "RunNow", "Served"]

@@ -20,6 +20,7 @@ class Resize:
     """SetDesiredCapacity as it takes effect; `ill` is what is wrong with the group or its sources.
 
     `arrival` is the least of the last 45 s: a decision is made from what was measured before, and holds for 30 s.
+    `peak` is the most of the last four minutes that lasted for longer than nobody may look.
     """
 
     group: str
@@ -33,6 +34,8 @@ class Resize:
     least: int = NODES_MIN
     most: int = NODES_MAX
     reservations: Sequence[Reservation] = ()  # of its group
+    arrival_now: float = 0.0
+    peak: float = 0.0
     elsewhere: int = 0  # nodes in service in its group's other fleets that take traffic
 
 
@@ -111,6 +114,19 @@ class CapacityFloor(Invariant):
             self.broken(
                 f"{resize.asg} was set to {resize.wanted} nodes, {left} in all, and the load needs {needed:.1f}"
             )
+
+
+class WindowHolds(Invariant):
+    """What was needed a moment ago may be needed again in a moment."""
+
+    sentence = "Outside of a rollout no fleet is set below what its group has long needed within the last four minutes."
+
+    def resized(self, resize: Resize, ledger: LedgerState, now: float) -> None:
+        if resize.wanted >= resize.before or resize.reservations:
+            return
+        needed, left = resize.peak / NODE_RATE, resize.wanted + resize.elsewhere
+        if left < min(resize.most, needed) * 0.8:
+            self.broken(f"{resize.asg} was set to {resize.wanted} and {needed:.1f} were needed a moment ago")
 
 
 class KeepsUp(Invariant):

@@ -71,8 +71,12 @@ class Cloud:
         return {r: groups.get(r) if r.startswith(ASG) else self.resources.get(r) for r in declared}
 
     def states(self) -> tuple[AsgState, ...]:
-        """Fleets as AWS describes them."""
+        """Fleets as they are."""
         return tuple(s for s in self.fleets.states() if s.group)
+
+    def seen(self) -> tuple[AsgState, ...]:
+        """Fleets as AWS describes them, now and then late."""
+        return tuple(s for s in self.fleets.seen() if s.group)
 
 
 def _shape(g: Mapping[str, Any]) -> Mapping[str, str]:
@@ -124,7 +128,7 @@ class SimMachines:
 
     async def _read(self) -> tuple[AsgState, ...]:
         await self._fate.before()
-        return self._cloud.states()
+        return self._cloud.seen()
 
 
 def _fleet(state: AsgState) -> FleetState:

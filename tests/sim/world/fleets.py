@@ -28,6 +28,7 @@ from tests.sim.world.fate import Fate
 
 WORKSPACE = "default"
 BOOT_S = (20.0, 90.0)
+FRESH = 0.5
 ZONES = tuple(sorted(set(SUBNETS.values())))
 LANDS = contextvars.Context()  # nobody's: what is on its way needs no process
 
@@ -46,6 +47,7 @@ class Fleets:
     """All groups of the region; what is due happens when it is due."""
 
     boots: random.Random
+    reads: random.Random
 
     def __init__(self, loop: SimLoop) -> None:
         self._loop = loop
@@ -54,6 +56,8 @@ class Fleets:
         self.world = World(clock, self.compute, lambda: f"id-{next(ids)}")
         self._due: float | None = None
         self._described: tuple[AsgState, ...] | None = None  # until something changes
+        self._late_s = 0.0
+        self._past: list[tuple[float, tuple[AsgState, ...]]] = []  # (until when, what was so), oldest first
 
     def now(self) -> float:
         """The cloud's time, seconds since the epoch."""
@@ -89,6 +93,19 @@ class Fleets:
             self._described = tuple(sorted((read._state(g) for g in answer["AutoScalingGroups"]), key=lambda s: s.name))
         return self._described
 
+    def seen(self) -> tuple[AsgState, ...]:
+        """As a caller of the API reads them: in late times every other answer is as old as that."""
+        if not self._late_s or self.reads.random() < FRESH:
+            return self.states()
+        then = self.now() - self._late_s
+        return next((states for until_s, states in self._past if until_s > then), self.states())
+
+    def describe_late(self, late_s: float) -> None:
+        """From now on answers may be so old; 0: they are as things are."""
+        self._late_s = late_s
+        self._past.clear()
+        self.states()
+
     def lose_machine(self, group: str) -> None:
         """The oldest machine in service of a group dies."""
         for asg in self.world.groups.values():
@@ -113,8 +130,13 @@ class Fleets:
                 self.compute.refusals.pop(zone, None)
 
     def _go_on(self) -> None:
+        if self._late_s and self._described is not None:
+            self._past = [(u, s) for u, s in self._past if u > self.now() - self._late_s]
+            self._past.append((self.now(), self._described))
         self._described = None
         reconcile.run_due(self.world)
+        if self._late_s:
+            self.states()  # the next change makes it the past
         due = self.world.next_due()
         if due is not None and (self._due is None or due < self._due):
             self._due = due

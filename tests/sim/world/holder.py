@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from shared.clients.observer import ObserverClient
 from shared.contracts.admission import BeginAnswer, BeginInput, EndInput, HeartbeatInput
@@ -91,6 +91,8 @@ class Hold:
                 return
             beats = asyncio.ensure_future(self._beat())
             while self._i.done < self._i.steps:
+                if self._i.done == self._i.given.get("fails_after"):
+                    await self._stop(ActivityOutcome.FAILED, "a step failed")
                 await self._settled()
                 await self._before_step()
                 self._write()
@@ -154,6 +156,7 @@ class Hold:
             creates=bool(self._i.given.get("creates", False)),
             security=bool(self._i.given.get("security", False)),
             signal_age_s=self._i.given.get("signal_age_s"),
+            takes_over=str(self._i.given.get("takes_over", "")),
         )
         while True:
             asked_s = self._clock.monotonic()
@@ -188,6 +191,12 @@ class Hold:
                     raise
             await self._clock.sleep(self._chance.uniform(0.3, 1.0) * min(2**attempt, 5))
         return None
+
+    async def _stop(self, outcome: ActivityOutcome, why: str) -> NoReturn:
+        """Once the last call has landed nothing more is touched."""
+        await self._settled()
+        await self._end(outcome)
+        raise Lost(why)
 
     async def _end(self, outcome: ActivityOutcome) -> None:
         given = EndInput(activity_id=self._activity, token=self._token, outcome=outcome, note="as planned")
@@ -238,10 +247,8 @@ class Hold:
                 self._parked = False
                 return
             self._parked = True
-            if self._clock.monotonic() - began_s > HELD_S_MAX:
-                await self._settled()
-                await self._end(ActivityOutcome.FAILED)
-                raise Lost("held too long")
+            if self._clock.monotonic() - began_s > float(self._i.given.get("patience_s", HELD_S_MAX)):
+                await self._stop(ActivityOutcome(self._i.given.get("gives_up", "failed")), "held too long")
             pause_s = answer.retry_after_s if answer is not None else ASK_S_MIN
             await self._clock.sleep(min(ASK_S_MAX, max(ASK_S_MIN, pause_s)))
 

@@ -7,6 +7,7 @@ nothing. The Observer and the Autoscaler see it through metrics and the broker's
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from services.autoscaler.domain.group import GroupSnapshot
 from services.autoscaler.domain.signals import FAILED, Signals, judged
@@ -30,8 +31,21 @@ from tests.sim.world.plant import INF, LAG_SLO_S, Plant
 NODE_RATE = 50.0  # events a second that one machine can work off
 STEP_S = 5.0
 LATELY_STEPS = 9  # from what is measured to what is decided, and on to the last write that it allows
+SEEN_STEPS = 20  # a silence of 90 s still counts as having watched: `Limits.observation_gap_s`
+WINDOW_STEPS = 48  # of the five minutes for which a need is remembered, less what a decision takes until it is written
 PARTITIONS = 12  # of every topic; keys spread evenly
 STALE_AFTER_S = 60.0
+
+
+def least_of(now: float, lately: deque[float]) -> float:
+    """The least of late."""
+    return min(now, min(islice(reversed(lately), LATELY_STEPS), default=now))
+
+
+def lasting(lately: deque[float]) -> float:
+    """The most that arrived for so long that somebody must have seen it."""
+    seen = list(lately)
+    return max((min(seen[n : n + SEEN_STEPS]) for n in range(len(seen) - SEEN_STEPS + 1)), default=0.0)
 
 
 @dataclass
@@ -43,7 +57,7 @@ class Flow:
     produced: float = 0.0
     finished: float = 0.0
     throughput: float = 0.0
-    lately: deque[float] = field(default_factory=lambda: deque(maxlen=LATELY_STEPS))
+    lately: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_STEPS))
 
     @property
     def arrival(self) -> float:
@@ -56,7 +70,7 @@ class Flow:
     @property
     def least(self) -> float:
         """The least that arrived a second of late: nobody can answer for more."""
-        return min((self.arrival, *self.lately))
+        return least_of(self.arrival, self.lately)
 
     @property
     def backlog(self) -> float:
@@ -115,7 +129,7 @@ class TrafficMembers:
                     for i in s.instances
                 ),
             )
-            for s in self._traffic.fleets.states()
+            for s in self._traffic.fleets.seen()
         ]
 
 
@@ -136,7 +150,7 @@ class TrafficMetrics:
         for group, flow in flows.items():
             rate = flow.throughput
             waits_s = flow.backlog / rate if rate else INF
-            late = rate if waits_s > LAG_SLO_S else rate * 0.6 if plant.is_ill(group, "late") else 0.0
+            late = rate if waits_s > LAG_SLO_S else rate * plant.late(group)
             lag[group] = {1.0: rate - late, LAG_SLO_S: rate - late, 60.0: rate if waits_s <= 60 else 0.0, INF: rate}
             rates[group, f"{group}-r1"] = FleetRates(rate, rate * 0.4 if plant.is_ill(group, "errors") else 0.0)
         window = Windowed(lag, rates)

@@ -15,7 +15,7 @@ from services.observer.operations.observe import Sources
 from services.observer.settings import ObserverSettings
 from shared.clients.observer import ObserverClient
 from shared.contracts.admission import EndInput
-from shared.domain.activity import ActivityOutcome
+from shared.domain.activity import ActivityKind, ActivityOutcome
 from shared.domain.errors import HeadraceError
 from shared.service import Loop
 from tests.sim.invariants.base import End, Watch, Write
@@ -212,11 +212,19 @@ class ObserverWorld:
         name, number = str(event["process"]), len(self.intentions) + 1
         intention = Intention(
             number, event["kind"], event["scope"], f"{name}/{event['kind'].lower()}-{event['id']}",
-            int(event["steps"]), float(event["step_s"]), event,
+            int(event["steps"]), float(event["step_s"]), {**event, "takes_over": self._followed(event)},
         )  # fmt: skip
         self.intentions.append(intention)
         if self.processes[name].up:
             self._carry_out(name, intention)
+
+    def _followed(self, event: Event) -> str:
+        """The deployment that a rollback is to take over: the one that runs there now, one that is gone, or any."""
+        follows = event.get("follows", "")
+        if follows != "live":
+            return f"act-{follows}" if follows else ""
+        live = (a for a in state_of(self.ledger).live(self._store_s()) if a.kind is ActivityKind.DEPLOY)
+        return next((a.id for a in live if str(a.scope) == event["scope"]), "")
 
     def do_quiet(self, event: Event) -> None:
         """A person quiets a scope by hand."""

@@ -42,6 +42,10 @@ class Plant:
         """Whether that is wrong with the group, or with the source."""
         return (group, how) in self.ill
 
+    def late(self, group: str) -> float:
+        """The share of its events that come later than they may: far too many, or too many for comfort."""
+        return 0.6 if self.is_ill(group, "late") else 0.15 if self.is_ill(group, "near") else 0.0
+
 
 class PlantInventory:
     """Implements the Observer's `InventorySource`."""
@@ -101,7 +105,7 @@ class PlantSignals:
         return Readings(at, window, window, reporting)
 
     def _lag(self, group: str) -> dict[float, float]:
-        late = 0.6 if self._plant.is_ill(group, "late") else 0.0
+        late = self._plant.late(group)
         return {1.0: RATE * (1 - late), LAG_SLO_S: RATE * (1 - late), 60.0: RATE, INF: RATE}
 
     def _rates(self, group: str) -> FleetRates:

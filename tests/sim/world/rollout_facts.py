@@ -7,6 +7,7 @@ from tests.sim.invariants.rollouts import FleetNow, GroupNow, Removal, Rest, Run
 from tests.sim.invariants.scaling import Resize
 from tests.sim.temporal.activities import seconds
 from tests.sim.temporal.run import STATUS, Run
+from tests.sim.world.load import lasting
 from tests.sim.world.rollout_services import RolloutServices
 from tests.sim.world.stores import state_of
 
@@ -52,6 +53,8 @@ class Facts:
             before=found.desired,
             wanted=nodes,
             arrival=demand.least if demand and serves else 0.0,
+            arrival_now=demand.arrival if demand and serves else 0.0,
+            peak=lasting(demand.lately) if demand and serves else 0.0,
             backlog=0.0,
             intents=[i for i, result in world.scaler_store._intents.values() if result is None],
             ill=tuple(how for g, how in world.plant.ill if g in {"", found.group}),

@@ -95,14 +95,14 @@ class JoinedFleets:
         """See the port."""
         models, _ = await self._provisioner.inventory()
         await self._fate.before()
-        states = self._cloud.states()
+        states = self._cloud.seen()
         return tuple(snapshot_of(m, states) for m in models if m.phase != "DELETING")
 
     async def group(self, name: GroupName) -> GroupSnapshot:
         """See the port."""
         model = await self._provisioner.group(name)
         await self._fate.before()
-        return snapshot_of(model, self._cloud.states())
+        return snapshot_of(model, self._cloud.seen())
 
 
 class SimAdminStore:
@@ -135,7 +135,7 @@ class RolloutServices(ObserverWorld):
         super().__init__(plan, loop, record, watch)
         streams = self.streams
         self.fleets = Fleets(loop)
-        self.fleets.boots = streams.of("boots")
+        self.fleets.boots, self.fleets.reads = streams.of("boots"), streams.of("describes")
         self.cloud = clouds.Cloud(self.fleets)
         self.engine = SimPulumi(
             loop,
@@ -148,8 +148,9 @@ class RolloutServices(ObserverWorld):
         self.temporal = SimTemporal(self.conditions, self._store_s, reach=record.reach)
         self.web = Web(self.network, self.processes)
         self.mirror, self.bundles, self.tokens = clouds.SimMirror(), clouds.SimBundles(), clouds.SimTokens()
+        fences = provisioned.MemoryFences()
         self.provisioner_stores = {
-            "groups": provisioned.MemoryGroups(), "fences": provisioned.MemoryFences(),
+            "groups": provisioned.MemoryGroups(fences), "fences": fences,
             "pipelines": provisioned.MemoryPipelines(), "environments": provisioned.MemoryEnvironments(),
             "runs": provisioned.MemoryStacks(), "drift": provisioned.MemoryDrift(),
             "routes": provisioned.MemoryRoutes(), "nodes": provisioned.MemoryNodes(),

@@ -169,6 +169,11 @@ class RolloutWorld(RolloutServices):
 
         self._for(event, over)
 
+    def do_describe_late(self, event: Event) -> None:
+        """AWS shows what was written some seconds later."""
+        self.fleets.describe_late(float(event["late_s"]))
+        self._for(event, lambda: self.fleets.describe_late(0.0))
+
     def do_lose_machine(self, event: Event) -> None:
         """A machine in service dies."""
         group = str(event["group"])

@@ -39,6 +39,7 @@ from tests.sim.world.load import (
     TrafficMembers,
     TrafficMetrics,
     TrafficSignals,
+    lasting,
 )
 from tests.sim.world.observer_world import GROUPS, IDENTITY, PIPELINES, ObserverWorld
 from tests.sim.world.plant import Plant, PlantInventory
@@ -65,7 +66,7 @@ class JoinedFleets:
         """See the port."""
         if self._plant.is_ill("", "inventory") or self._plant.is_ill("", "cloud"):
             raise Unavailable("the inventory does not answer")
-        states = self._fleets.states()
+        states = self._fleets.seen()
         if states is not self._read:
             self._read, self._made = states, tuple(self._snapshot(g, states) for g in self._plant.groups)
         return self._made
@@ -102,7 +103,7 @@ class ScalingWorld(ObserverWorld):
         self.fleets = Fleets(loop)
         self.traffic = Traffic(self.fleets, {g: Flow(BASE_RATE) for g in GROUPS})
         super().__init__(plan, loop, record, watch)
-        self.fleets.boots = self.streams.of("boots")
+        self.fleets.boots, self.fleets.reads = self.streams.of("boots"), self.streams.of("describes")
         self.scaling_store = MemoryStore(self._store_s)
         self.autoscalers = Replicas()
         self._waited: Mapping[str, float] = {}
@@ -187,7 +188,19 @@ class ScalingWorld(ObserverWorld):
         intents = [i for i, result in self.scaling_store._intents.values() if result is None]
         self.record.say(name, f"sets {before} -> {nodes} for {flow.arrival:.0f}/s", f"group/{group}")
         ill = [how for g, how in self.plant.ill if g in {"", group}]
-        seen = Resize(group, asg, before, nodes, flow.least, flow.backlog, intents, tuple(ill))
+        peak = lasting(flow.lately)
+        seen = Resize(
+            group,
+            asg,
+            before,
+            nodes,
+            flow.least,
+            flow.backlog,
+            intents,
+            tuple(ill),
+            arrival_now=flow.arrival,
+            peak=peak,
+        )
         self.watch.tell("resized", seen, state_of(self.ledger), self._store_s())
 
     def finish(self) -> None:
@@ -208,6 +221,11 @@ class ScalingWorld(ObserverWorld):
         flow, factor = self.traffic.flows[str(event["group"])], float(event["factor"])
         flow.factors.append(factor)
         self._for(event, lambda: flow.factors.remove(factor))
+
+    def do_describe_late(self, event: Event) -> None:
+        """AWS shows what was written some seconds later."""
+        self.fleets.describe_late(float(event["late_s"]))
+        self._for(event, lambda: self.fleets.describe_late(0.0))
 
     def do_lose_machine(self, event: Event) -> None:
         """A machine dies."""

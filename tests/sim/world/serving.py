@@ -29,7 +29,7 @@ from shared.contracts.node import Routes
 from shared.domain.errors import Unavailable
 from shared.domain.names import FleetId, GroupName
 from tests.sim.world.cloud import Cloud
-from tests.sim.world.load import LATELY_STEPS
+from tests.sim.world.load import WINDOW_STEPS, least_of
 from tests.sim.world.plant import INF, LAG_SLO_S, Plant
 
 NODE_RATE = 50.0  # requests a second that one machine answers
@@ -69,7 +69,7 @@ class Demand:
 
     base: float
     factors: list[float] = field(default_factory=list)
-    lately: deque[float] = field(default_factory=lambda: deque(maxlen=LATELY_STEPS))
+    lately: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_STEPS))
 
     @property
     def arrival(self) -> float:
@@ -82,7 +82,7 @@ class Demand:
     @property
     def least(self) -> float:
         """The least of late."""
-        return min((self.arrival, *self.lately))
+        return least_of(self.arrival, self.lately)
 
 
 class Serving:
@@ -146,7 +146,7 @@ class ServingMembers:
                     for i in s.instances
                 ),
             )
-            for s in self._cloud.states()
+            for s in self._cloud.seen()
         ]
 
 
@@ -166,7 +166,7 @@ class ServingMetrics:
         for group in self._serving.demand:
             mine = [r for (g, _), r in rates.items() if g == group]
             rate = sum(r.processed for r in mine)
-            late = rate * 0.6 if plant.is_ill(group, "late") else 0.0
+            late = rate * plant.late(group)
             lag[group] = {1.0: rate - late, LAG_SLO_S: rate - late, 60.0: rate, INF: rate}
             if plant.is_ill(group, "errors"):
                 rates |= {k: FleetRates(r.processed, r.processed * 0.4) for k, r in rates.items() if k[0] == group}
