@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+# First of ours: what is bugged is bugged while it is imported.
+from tests.sim.mutants.plant import NAME_OF_MUTANT, Mutant, mutants
+
+# isort: split
 from tests.sim.invariants.coverage import EXPECTED, never_reached
 from tests.sim.many import Brief, first_seed, many
-from tests.sim.mutants.plant import NAME_OF_MUTANT, Mutant, mutants
 from tests.sim.plan import Plan
 from tests.sim.run import Outcome, run
 from tests.sim.seeds import plan_of
@@ -36,7 +39,7 @@ def sim(first: int, count: int, workers: int) -> int:
         if b.broke:
             red.append(b)
             if len(red) <= RED_SHOWN:
-                print(f"red: {b.what}\n     make sim SEED={b.seed}", flush=True)
+                print(f"red: {b.what}\n     make sim SEED={b.seed}\n     digest {b.digest}", flush=True)
     took = time.monotonic() - began
     print(f"{done} seeds from {first}: {len(red)} red; {done / took:.1f} seeds (simulated hours) a second")
     print("marks reached:")
@@ -55,13 +58,18 @@ def show(plan: Plan, *, shrink: bool) -> int:
     _timeline(outcome)
     if outcome.green or not shrink:
         return 0 if outcome.green else 1
-    shrinker = Shrinker(outcome.broke)
-    small = shrinker.shrink(plan)
     file = REGRESSIONS / f"{outcome.broke.lower()}-{plan.seed}.json"
-    file.write_text(small.to_json())
+    shrinker = Shrinker(outcome.broke, kept=lambda smaller: _keep(file, smaller))
+    print(f"\nshrinking for at most {shrinker.budget_s:.0f} s; the smallest plan so far is in {file}", flush=True)
+    small = shrinker.shrink(plan, outcome.at_s)
+    _keep(file, small)
     print(f"\nshrunk from {len(plan.events)} to {len(small.events)} events in {shrinker.runs} runs: {file}")
     print(small.to_json())
     return 1
+
+
+def _keep(file: Path, plan: Plan) -> None:
+    file.write_text(plan.to_json())
 
 
 def _timeline(outcome: Outcome) -> None:

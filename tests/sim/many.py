@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple, NoReturn
 
-from tests.sim.kernel.thawed import thaw
+from tests.sim.beginning import begin
 from tests.sim.run import run
 from tests.sim.seeds import plan_of
 
@@ -90,4 +90,4 @@ def _run_and_end(seeds: Sequence[int], write: int) -> NoReturn:
 
 def processes(workers: int) -> ProcessPoolExecutor:
     """Fresh ones, which inherit nothing; one that cannot even import the product breaks the pool at once."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=thaw)
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin)

@@ -3,35 +3,57 @@
 Delta debugging after Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input" (2002).
 """
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tests.sim.plan import Event, Plan
-from tests.sim.run import Outcome, run
+from tests.sim.run import run
 
 RUNS_MAX = 400
+BUDGET_S = 240.0
+AFTER_S = 60.0  # a plan that ended early goes on so much longer than it did: shorter ones break a little later
 HALVED = ("for_s", "lost", "late", "twice", "failed", "unheard", "slow", "steps")
 
 
 @dataclass
 class Shrinker:
-    """`runs` counts what it took; it gives up looking for smaller ones after `runs_max`."""
+    """`runs` counts what it took; it looks for smaller ones until `runs_max` or `budget_s` is used up, by `now`.
+
+    `kept` is told of each smaller plan at once, so that whoever interrupts it loses nothing.
+    """
 
     breaks: str
     runs_max: int = RUNS_MAX
+    budget_s: float = BUDGET_S
+    now: Callable[[], float] = time.monotonic
+    kept: Callable[[Plan], None] = lambda _: None
     runs: int = 0
+    _until_s: float = field(default=0.0, init=False)
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more may be tried."""
+        return self.runs >= self.runs_max or self.now() >= self._until_s
 
     def still(self, plan: Plan) -> bool:
         """Whether the plan breaks the same invariant."""
-        if self.runs >= self.runs_max:
+        if self.spent:
             return False
         self.runs += 1
+        broke = self.breaks_it(plan)
+        if broke:
+            self.kept(replace(plan, breaks=self.breaks))
+        return broke
+
+    def breaks_it(self, plan: Plan) -> bool:
+        """One run."""
         return run(plan).broke == self.breaks
 
-    def shrink(self, plan: Plan) -> Plan:
+    def shrink(self, plan: Plan, broke_at_s: float) -> Plan:
         """The smallest plan found that still breaks it."""
-        outcome = run(plan)
-        plan = self._shortened(plan, outcome)
+        self._until_s = self.now() + self.budget_s
+        plan = self._shortened(plan, broke_at_s)
         plan = plan.with_events(tuple(self._minimal(plan.events, lambda e: self.still(plan.with_events(tuple(e))))))
         plan = self._milder(plan)
         for tamer in (replace(plan, shuffle=0.0), replace(plan, shuffle=0.0, quantum_s=0.0)):
@@ -39,16 +61,16 @@ class Shrinker:
                 plan = tamer
         return replace(plan, breaks=self.breaks)
 
-    def _shortened(self, plan: Plan, outcome: Outcome) -> Plan:
-        """What comes after the break has no part in it."""
-        lines = [e for e in plan.events if float(e["at"]) <= _broke_at(outcome)]
-        shorter = plan.with_events(tuple(lines))
-        return shorter if len(lines) < len(plan.events) and self.still(shorter) else plan
+    def _shortened(self, plan: Plan, broke_at_s: float) -> Plan:
+        """What comes after the break has no part in it, and need not be lived through with each try."""
+        events = tuple(e for e in plan.events if float(e["at"]) <= broke_at_s)
+        shorter = replace(plan, events=events, horizon_s=min(plan.horizon_s, broke_at_s + AFTER_S))
+        return shorter if shorter != plan and self.still(shorter) else plan
 
     def _minimal(self, events: Sequence[Event], breaks: Callable[[Sequence[Event]], bool]) -> Sequence[Event]:
         """Without any chunk that may go, down to single events."""
         parts = 2
-        while len(events) >= 2 and self.runs < self.runs_max:
+        while len(events) >= 2 and not self.spent:
             size = max(1, len(events) // parts)
             for start in range(0, len(events), size):
                 rest = [*events[:start], *events[start + size :]]
@@ -64,7 +86,7 @@ class Shrinker:
     def _milder(self, plan: Plan) -> Plan:
         """Halve each number once while it still breaks."""
         for index, event in enumerate(plan.events):
-            for key in HALVED:
+            for key in HALVED if not self.spent else ():
                 value = event.get(key)
                 if not isinstance(value, int | float) or isinstance(value, bool) or value <= 1e-3:
                     continue
@@ -76,7 +98,3 @@ class Shrinker:
                 if self.still(milder := plan.with_events(tuple(events))):
                     plan = milder
         return plan
-
-
-def _broke_at(outcome: Outcome) -> float:
-    return outcome.at_s if outcome.broke else outcome.plan.horizon_s

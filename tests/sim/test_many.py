@@ -1,6 +1,10 @@
 """Many seeds at once: what runs in children of thawed processes is what runs here."""
 
 import dataclasses
+import os
+import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +12,7 @@ import pytest
 
 from tests.sim import many
 from tests.sim.kernel import thawed
+from tests.sim.mutants.plant import NAME_OF_MUTANT, ROOT
 from tests.sim.run import run
 from tests.sim.seeds import plan_of
 
@@ -65,3 +70,34 @@ def test_thawed_ones_are_equal_hash_and_are_replaced_as_frozen_ones() -> None:
 def test_nothing_is_thawed_where_the_product_is_already_there() -> None:
     thawed.thaw()
     assert dataclasses.dataclass is thawed._real_dataclass
+
+
+def python(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_a_red_seed_of_many_is_repeated_by_the_command_that_is_printed_under_any_hash_seed() -> None:
+    bugged = {NAME_OF_MUTANT: "lapsed_lease_is_renewed"}
+    said = python("-m", "tests.sim", "sim", "--first", "0", "--seeds", "6", "--workers", "1", **bugged)
+    found = re.search(
+        r"^red: (?P<what>.*)\n     make sim SEED=(?P<seed>\d+)\n +digest (?P<digest>\w+)$", said, re.MULTILINE
+    )
+    assert found, said
+    repeated = [
+        python("-m", "tests.sim", "sim", "--seed", found["seed"], "--no-shrink", PYTHONHASHSEED=hash_seed, **bugged)
+        for hash_seed in ("1", "2")
+    ]
+    assert repeated[0] == repeated[1]
+    last = repeated[0].splitlines()[-1]
+    assert last.startswith(f"seed={found['seed']} digest={found['digest']} "), last
+    assert last.endswith(f": {found['what']}"), last
