@@ -7,6 +7,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
+from localcloud.aws.client import Control
 from localcloud.aws.pulumi.values import from_struct, to_struct
 from localcloud.aws.pulumi_provider import serve
 from tests.localcloud_aws.front import FrontProcess, make_template
@@ -103,6 +104,28 @@ def test_errors_of_aws_have_codes_that_mean_something(
     fault = localcloud_aws.ask("faults", "POST", json=wanted)["id"]
     assert code_of(provider.Create, wrong) is grpc.StatusCode.UNAVAILABLE
     localcloud_aws.ask(f"faults/{fault}", "DELETE")
+
+
+def test_a_write_is_answered_once_aws_shows_it_and_what_is_not_shown_yet_is_deleted(
+    provider: Any, localcloud_aws: FrontProcess, unique_name: str
+) -> None:
+    kind, profile = "aws:ec2/launchTemplate:LaunchTemplate", "aws:iam/instanceProfile:InstanceProfile"
+    iam = localcloud_aws.client("iam")
+    iam.create_role(RoleName=unique_name, AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}')
+    with Control(localcloud_aws.url) as control, control.fault("stale-reads", 600, delay_s=1.0):
+        first = {"name": unique_name, "imageId": "ami-headrace", "instanceType": "t3.micro"}
+        made = call(provider.Create, create(kind, **first))
+        assert from_struct(made.properties)["latestVersion"] == 1
+        second = {**first, "instanceType": "t3.large"}
+        update = provider_pb2.UpdateRequest(
+            id=made.id, urn=urn(kind), old_inputs=to_struct(first), news=to_struct(second)
+        )
+        assert from_struct(call(provider.Update, update).properties)["latestVersion"] == 2
+        iam.create_instance_profile(InstanceProfileName=unique_name)
+        iam.add_role_to_instance_profile(InstanceProfileName=unique_name, RoleName=unique_name)
+        inputs = to_struct({"name": unique_name, "role": unique_name})
+        call(provider.Delete, provider_pb2.DeleteRequest(id=unique_name, urn=urn(profile), properties=inputs))
+    assert unique_name not in [p["InstanceProfileName"] for p in iam.list_instance_profiles()["InstanceProfiles"]]
 
 
 def test_creating_what_exists_under_our_name_adopts_it(

@@ -1,10 +1,13 @@
 """IAM: roles, their inline policies and attached ones, instance profiles. And parameters of SSM."""
 
 import json
+import logging
 from typing import Any
 
 from localcloud.aws.pulumi.resource import Change, Context, Seen, removed_keys
 from localcloud.aws.pulumi.values import Inputs, as_mapping, as_pairs, given
+
+log = logging.getLogger(__name__)
 
 
 class Role:
@@ -200,11 +203,18 @@ class InstanceProfile:
             if change.new.get("tags"):
                 iam.tag_instance_profile(Tags=as_pairs(change.new["tags"]), **profile)
 
-    def delete(self, aws: Context, resource_id: str, inputs: Inputs) -> None:  # noqa: ARG002
-        """Its role first."""
+    def delete(self, aws: Context, resource_id: str, inputs: Inputs) -> None:
+        """Its role first: the one that we gave it, even where AWS does not show the profile yet."""
         iam = aws.clients["iam"]
-        for role in self._describe(aws, resource_id)["Roles"]:
-            iam.remove_role_from_instance_profile(InstanceProfileName=resource_id, RoleName=role["RoleName"])
+        try:
+            roles = {str(role["RoleName"]) for role in self._describe(aws, resource_id)["Roles"]}
+        except iam.exceptions.NoSuchEntityException:
+            roles = set()
+        for role in sorted(roles | ({str(inputs["role"])} if inputs.get("role") else set())):
+            try:
+                iam.remove_role_from_instance_profile(InstanceProfileName=resource_id, RoleName=role)
+            except iam.exceptions.NoSuchEntityException:
+                log.info("%s was not in %s any more", role, resource_id)
         iam.delete_instance_profile(InstanceProfileName=resource_id)
 
     def _describe(self, aws: Context, name: str) -> dict[str, Any]:

@@ -16,14 +16,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from localcloud.aws.pulumi.identity_types import InstanceProfile, Parameter, Role, RolePolicy, RolePolicyAttachment
 from localcloud.aws.pulumi.launch_template import LaunchTemplate
 from localcloud.aws.pulumi.network_types import SecurityGroup, TargetGroup
-from localcloud.aws.pulumi.resource import Change, Context, Resource, Seen
-from localcloud.aws.pulumi.scaling_types import Group, LifecycleHook, TimedOutError
+from localcloud.aws.pulumi.reading import DEFAULTS, EXISTS, GONE, adopt, code_of, differing, is_gone, look, settled
+from localcloud.aws.pulumi.resource import Change, Context, Resource, TimedOutError
+from localcloud.aws.pulumi.scaling_types import Group, LifecycleHook
 from localcloud.aws.pulumi.values import Inputs, from_struct, same, shaped_like, to_struct, without
 
 log = logging.getLogger(__name__)
 VERSION = "7.51.1"
 AUTONAME_HEX = 7
-DEFAULTS = "__defaults"
 TYPES: Mapping[str, Resource] = {
     "aws:autoscaling/group:Group": Group(),
     "aws:autoscaling/lifecycleHook:LifecycleHook": LifecycleHook(),
@@ -36,8 +36,6 @@ TYPES: Mapping[str, Resource] = {
     "aws:lb/targetGroup:TargetGroup": TargetGroup(),
     "aws:ssm/parameter:Parameter": Parameter(),
 }
-GONE = ("NotFound", "NoSuchEntity", "DoesNotExist")
-EXISTS = ("AlreadyExists", "Duplicate")
 CODES: tuple[tuple[tuple[str, ...], grpc.StatusCode], ...] = (
     (EXISTS, grpc.StatusCode.ALREADY_EXISTS),
     (GONE, grpc.StatusCode.NOT_FOUND),
@@ -134,7 +132,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if not code_of(error, EXISTS):
                 raise
             resource_id = adopt(aws, resource, inputs, error)
-        return provider_pb2.CreateResponse(id=resource_id, properties=state(aws, resource, resource_id, inputs))
+        properties = settled(aws, resource, resource_id, inputs, frozenset(inputs))
+        return provider_pb2.CreateResponse(id=resource_id, properties=to_struct(properties))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Inputs as they are, of those that the program has set; an empty id when it is gone."""
@@ -162,14 +161,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         ignored = list(request.ignoreChanges)
         names = differing(without(old, ignored), without(new, ignored))
         resource.update(aws, request.id, Change(old, new, names))
-        return provider_pb2.UpdateResponse(properties=state(aws, resource, request.id, new))
+        return provider_pb2.UpdateResponse(properties=to_struct(settled(aws, resource, request.id, new, names)))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Remove it; what is gone is gone."""
         aws, resource = self._for(context), TYPES[type_of(request.urn)]
         inputs = {**from_struct(request.properties), **from_struct(request.old_inputs)}
-        if look(aws, resource, request.id, inputs) is not None:
+        try:
             resource.delete(aws, request.id, inputs)
+        except ClientError as error:
+            if not is_gone(error):
+                raise
         return empty_pb2.Empty()
 
     def _for(self, context: grpc.ServicerContext) -> Context:
@@ -214,50 +216,6 @@ def type_of(urn: str) -> str:
     return urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
 
 
-def code_of(error: ClientError, parts: tuple[str, ...]) -> bool:
-    """Whether the error's code has one of the parts in it."""
-    code: str = error.response.get("Error", {}).get("Code", "")
-    return any(part in code for part in parts)
-
-
 def status_of(error: ClientError) -> grpc.StatusCode:
     """The gRPC code of an AWS error; what AWS does not accept is an invalid argument."""
     return next((status for parts, status in CODES if code_of(error, parts)), grpc.StatusCode.INVALID_ARGUMENT)
-
-
-def look(aws: Context, resource: Resource, resource_id: str, inputs: Inputs) -> Seen | None:
-    """The resource as it is; None when it is gone."""
-    try:
-        return resource.read(aws, resource_id, inputs)
-    except ClientError as error:
-        name_unknown = "name not found" in str(error)  # Auto Scaling has no code of its own for it
-        if code_of(error, GONE) or name_unknown:
-            return None
-        raise
-
-
-def differing(old: Inputs, new: Inputs) -> frozenset[str]:
-    """The names of the inputs that differ."""
-    return frozenset(name for name in (set(old) | set(new)) - {DEFAULTS} if not same(old.get(name), new.get(name)))
-
-
-def adopt(aws: Context, resource: Resource, inputs: Inputs, refusal: ClientError) -> str:
-    """Bring what exists under our name to what is wanted; the refusal stands if that would need another one."""
-    resource_id = resource.find(aws, inputs)
-    seen = look(aws, resource, resource_id, inputs) if resource_id else None
-    if resource_id is None or seen is None:
-        raise refusal
-    live = {name: shaped_like(seen.inputs.get(name), value) for name, value in inputs.items() if name in seen.inputs}
-    names = differing(live, {name: inputs[name] for name in live})
-    if names & resource.replaced_by:
-        raise refusal
-    resource.update(aws, resource_id, Change(seen.inputs, inputs, names))
-    return resource_id
-
-
-def state(aws: Context, resource: Resource, resource_id: str, inputs: Inputs) -> Any:
-    """The outputs after a create or update."""
-    seen = look(aws, resource, resource_id, inputs)
-    known = {**seen.inputs, **seen.outputs} if seen else {}
-    readable = {name: value for name, value in known.items() if value is not None}
-    return to_struct({**without(inputs, [DEFAULTS]), **readable, "id": resource_id})

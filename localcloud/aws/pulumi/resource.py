@@ -1,5 +1,6 @@
 """What the provider needs of a resource type, and the AWS clients that all of them use."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +11,12 @@ from botocore.config import Config
 from localcloud.aws.pulumi.values import Inputs
 
 SERVICES = ("ec2", "iam", "elbv2", "autoscaling", "ssm")
+WAIT_POLL_S = 0.2
 CONNECT_S_MAX, READ_S_MAX, ATTEMPTS_MAX, CONNECTIONS_MAX = 2, 30, 5, 32
+
+
+class TimedOutError(Exception):
+    """What was waited for did not come."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -82,3 +88,10 @@ def make_clients(region: str, services: Sequence[str] = SERVICES) -> dict[str, A
 def removed_keys(change: Change, name: str = "tags") -> list[str]:
     """The tags that an update removes."""
     return sorted(set(change.old.get(name) or {}) - set(change.new.get(name) or {}))
+
+
+def pause(aws: Context, deadline: float, what: str) -> None:
+    """Wait a moment; TimedOutError when there is no time left or the engine has given up."""
+    if time.monotonic() > deadline or not aws.active():
+        raise TimedOutError(f"gave up waiting for {what}")
+    time.sleep(WAIT_POLL_S)

@@ -4,10 +4,9 @@ import re
 import time
 from typing import Any
 
-from localcloud.aws.pulumi.resource import Change, Context, Seen
+from localcloud.aws.pulumi.resource import Change, Context, Seen, pause
 from localcloud.aws.pulumi.values import Inputs, given
 
-WAIT_POLL_S = 0.2
 DELETE_S_MAX = 600.0
 CAPACITY_WAIT_DEFAULT = "10m"
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -36,10 +35,6 @@ HOOK = (
     ("notificationTargetArn", "NotificationTargetARN"),
     ("roleArn", "RoleARN"),
 )
-
-
-class TimedOutError(Exception):
-    """What was waited for did not come."""
 
 
 class Group:
@@ -267,10 +262,3 @@ def seconds(duration: str) -> float:
     (600.0, 5400.0, 0.0)
     """
     return sum((float(number) * SECONDS[unit] for number, unit in DURATION.findall(duration)), 0.0)
-
-
-def pause(aws: Context, deadline: float, what: str) -> None:
-    """Wait a moment; TimedOutError when there is no time left or the engine has given up."""
-    if time.monotonic() > deadline or not aws.active():
-        raise TimedOutError(f"gave up waiting for {what}")
-    time.sleep(WAIT_POLL_S)
