@@ -48,6 +48,7 @@ POLICIES: dict[str, Policy] = {
     "observer.sweep": SWEEP,
     "provisioner.register_group": RECORD,
     "provisioner.get_group": READ,
+    "provisioner.get_pipeline": READ,
     "provisioner.apply_group": STACK,
     "provisioner.remove_group": STACK,
     "provisioner.add_fleet": STACK,

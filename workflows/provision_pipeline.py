@@ -1,11 +1,11 @@
 """ProvisionPipeline: topics and stages on groups that exist already, no traffic yet; then a ramp takes over.
 
-A pipeline of the first generation starts at 0 % and is handed to `RampTraffic`, which runs on by itself. A later
-generation of a pipeline that serves keeps its traffic; one whose ramp never came to its end is ramped on.
+A pipeline that is not there yet, whatever its generation, starts at 0 % and is handed to `RampTraffic`, which runs on by itself. An
+update of a pipeline that serves keeps its traffic; one whose ramp never came to its end is ramped on.
 """
 
 from temporalio import workflow
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
 
 from shared.contracts import queues
 from shared.contracts.activities import NamedPipeline
@@ -18,13 +18,13 @@ from shared.contracts.provisioning import (
     SetRampInput,
 )
 from shared.domain.activity import ActivityKind
+from shared.temporal.errors import error_type
 from workflows import stubs
-from workflows.admitted import Admitted, begin_input
+from workflows.admitted import Admitted, begin_input, failed, text_of
 from workflows.board import Board
-from workflows.undo import shielded
+from workflows.undo import UNDOABLE, shielded
 
 ADMISSION_WAIT_S_MAX = 1800.0
-FIRST_GENERATION = 1
 ALL_PERCENT = 100
 
 
@@ -47,7 +47,11 @@ class ProvisionPipeline:
     @workflow.run
     async def run(self, wanted: ProvisionPipelineInput) -> OperationResult:
         """Done once it is registered and its ramp, if it needs one, has begun."""
-        creates = wanted.generation == FIRST_GENERATION
+        try:
+            creates = not await self._is_there()
+        except UNDOABLE as failure:
+            self._board.say("ended", text_of(failure))
+            return failed(failure, [])
         request = begin_input(
             ActivityKind.PROVISION,
             f"pipeline/{self._name}",
@@ -60,6 +64,15 @@ class ProvisionPipeline:
         if result.outcome != "done" or not self._ramps:
             return result
         return await shielded(self._hand_to_ramp(result))  # registered: a cancel now would leave it without a ramp
+
+    async def _is_there(self) -> bool:
+        try:
+            await stubs.get_pipeline(NamedPipeline(pipeline=self._name))
+        except ActivityError as failure:
+            if error_type(failure) != "NotFound":
+                raise
+            return False
+        return True
 
     async def _register(self, admitted: Admitted, *, creates: bool) -> OperationResult:
         spec = self._wanted.spec

@@ -90,6 +90,7 @@ wait_members = Stub("provisioner.wait_members", provisioning.WaitMembersInput, p
 set_weights = Stub("provisioner.set_weights", provisioning.SetWeightsInput, Nothing)
 set_ramp = Stub("provisioner.set_ramp", provisioning.SetRampInput, Nothing)
 register_pipeline = Stub("provisioner.register_pipeline", provisioning.PipelineInput, provisioning.PipelineModel)
+get_pipeline = Stub("provisioner.get_pipeline", NamedPipeline, provisioning.PipelineModel)
 remove_pipeline = Stub("provisioner.remove_pipeline", NamedPipeline, Nothing)
 build_environment = Stub(
     "provisioner.build_environment", provisioning.BuildEnvironmentInput, provisioning.EnvironmentModel

@@ -36,12 +36,12 @@ class AdminApi:
     @classmethod
     def over(cls, context: Context) -> "AdminApi":
         """All of them."""
-        long_work = LongWork(context)
+        long_work, reading = LongWork(context), Reading(context)
         return cls(
             context=context,
             access=Access(context),
-            reading=Reading(context),
-            planning=Planning(context, long_work),
+            reading=reading,
+            planning=Planning(context, long_work, reading),
             deploying=Deploying(context, long_work),
             long_work=long_work,
             explaining=Explaining(context),

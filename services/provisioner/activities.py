@@ -66,6 +66,7 @@ class ProvisionerActivities:
             self.set_weights,
             self.set_ramp,
             self.register_pipeline,
+            self.get_pipeline,
             self.remove_pipeline,
             self.build_environment,
             self.get_environment,
@@ -141,6 +142,11 @@ class ProvisionerActivities:
     async def register_pipeline(self, request: p.PipelineInput) -> p.PipelineModel:
         """Topics and seats."""
         return await self._beating(self._pipelines.register(request))
+
+    @activity.defn(name="provisioner.get_pipeline")
+    async def get_pipeline(self, request: NamedPipeline) -> p.PipelineModel:
+        """One pipeline."""
+        return await self._pipelines.get(request.pipeline)
 
     @activity.defn(name="provisioner.remove_pipeline")
     async def remove_pipeline(self, request: NamedPipeline) -> Nothing:

@@ -77,6 +77,7 @@ ACTIVITIES: dict[str, ActivityContract] = {
         ActivityContract("provisioner.set_weights", _P, provisioning.SetWeightsInput, Nothing),
         ActivityContract("provisioner.set_ramp", _P, provisioning.SetRampInput, Nothing),
         ActivityContract("provisioner.register_pipeline", _P, provisioning.PipelineInput, provisioning.PipelineModel),
+        ActivityContract("provisioner.get_pipeline", _P, NamedPipeline, provisioning.PipelineModel),
         ActivityContract("provisioner.remove_pipeline", _P, NamedPipeline, Nothing),
         ActivityContract(
             "provisioner.build_environment", _P, provisioning.BuildEnvironmentInput, provisioning.EnvironmentModel

@@ -115,9 +115,19 @@ async def test_a_new_pipeline_starts_without_traffic_and_is_ramped(theatre: Thea
 async def test_an_update_of_a_pipeline_that_serves_does_not_ramp(theatre: Theatre) -> None:
     world = World()
     world.ramps.append(100)
+    world.pipelines[PIPELINE.name] = PIPELINE
     given = ProvisionPipelineInput(spec=PIPELINE, generation=2, request_id="r")
     result = await theatre.run(world, "ProvisionPipeline", given)
     assert (result.outcome, result.details, world.ramps) == ("done", {}, [100])
+
+
+async def test_a_pipeline_whose_first_generation_never_came_to_be_is_created_by_the_second(theatre: Theatre) -> None:
+    world = World()
+    given = ProvisionPipelineInput(spec=PIPELINE, generation=2, request_id="r")
+    result = await theatre.run(world, "ProvisionPipeline", given)
+    assert (await theatre.ramped(result)).outcome == "done"
+    assert world.ramps == [0, 5, 25, 100]
+    assert [h.request.creates for h in world.held.values()] == [True, False]
 
 
 async def test_a_ramp_replays_with_the_cache_off(replaying: Theatre) -> None:

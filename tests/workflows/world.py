@@ -304,6 +304,12 @@ class World:
         percent = self.ramps[-1] if self.ramps else 0
         return provisioning.PipelineModel(spec=given.spec, generation=given.generation, ramp_percent=percent)
 
+    async def provisioner_get_pipeline(self, given: NamedPipeline) -> provisioning.PipelineModel:
+        if given.pipeline not in self.pipelines:
+            raise ApplicationError(f"pipeline {given.pipeline}: there is none", type="NotFound", non_retryable=True)
+        percent = self.ramps[-1] if self.ramps else 0
+        return provisioning.PipelineModel(spec=self.pipelines[given.pipeline], generation=1, ramp_percent=percent)
+
     async def provisioner_remove_pipeline(self, given: NamedPipeline) -> Nothing:
         self.pipelines.pop(given.pipeline, None)
         return Nothing()

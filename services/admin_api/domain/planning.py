@@ -6,6 +6,7 @@ cannot change. What names something unknown is not a plan but invalid input.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from services.admin_api.domain.comparing import compared
 from services.admin_api.domain.records import Action, Change, FieldChange, ObjectKey, ObjectKind, Spec, StoredObject
@@ -24,6 +25,7 @@ GROUP_KIND_OF_WORK: Mapping[str, str] = {
 }
 NODES_WARN_ABOVE = 100  # a usual EC2 quota is met near here
 Stored = Mapping[ObjectKey, StoredObject]
+NOTHING: Mapping[ObjectKey, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,22 @@ class Decided:
     blocked: tuple[Reason, ...]
 
 
-def plan_declared(declared: Sequence[tuple[ObjectKey, Spec]], stored: Stored, *, source: str, prune: bool) -> Decided:
-    """The plan that brings intent to `declared`; with `prune` what `source` declared before and no longer does goes."""
+def plan_declared(
+    declared: Sequence[tuple[ObjectKey, Spec]],
+    stored: Stored,
+    *,
+    source: str,
+    prune: bool,
+    unfinished: Mapping[ObjectKey, str] = NOTHING,
+) -> Decided:
+    """The plan that brings intent to `declared`; with `prune` what `source` declared before and no longer does goes.
+
+    What is `unfinished` (and why) is carried out again, though nothing of its declaration has changed.
+    """
     live = {key: o for key, o in stored.items() if not o.deleted}
     wanted = dict(declared)
     dropped = [k for k, o in live.items() if source and o.source == source and k not in wanted]
-    changes = [_changed(key, spec, stored.get(key)) for key, spec in declared]
+    changes = [_changed(key, spec, stored.get(key), unfinished.get(key, "")) for key, spec in declared]
     deletes = [
         Change(Action.DELETE, k, live[k].generation, None, why=f"no longer declared in {source}") for k in dropped
     ]
@@ -75,14 +87,14 @@ def _order(change: Change) -> tuple[int, int]:
     return (1, -rank) if change.action is Action.DELETE else (0, rank)
 
 
-def _changed(key: ObjectKey, spec: Spec, old: StoredObject | None) -> Change | None:
+def _changed(key: ObjectKey, spec: Spec, old: StoredObject | None, unfinished: str) -> Change | None:
     if old is None:
         return Change(Action.CREATE, key, 0, spec, why="it does not exist yet")
     if old.deleted:
         return Change(Action.CREATE, key, old.generation, spec, why="it was deleted before")
     fields = compared(old.spec, spec)
     if not fields:
-        return None
+        return Change(Action.UPDATE, key, old.generation, spec, why=unfinished) if unfinished else None
     if key.kind is ObjectKind.SERVER_GROUP and old.spec["kind"] != spec["kind"]:
         return Change(Action.REPLACE, key, old.generation, spec, fields, why="the kind of a server group cannot change")
     deploys = key.kind is ObjectKind.SERVER_GROUP and any(f.field.split(".")[0] in DEPLOYED_FIELDS for f in fields)

@@ -26,22 +26,25 @@ from services.admin_api.operations.context import Context
 from services.admin_api.operations.long_work import LongWork
 from services.admin_api.operations.peers import Asked
 from services.admin_api.operations.plan_view import digest_of, plan_view
+from services.admin_api.operations.reading import Reading
 from services.admin_api.operations.specs import checked_object, checked_objects
+from services.admin_api.operations.status_of import unfinished
 from services.admin_api.operations.views import PlanView
 from shared.contracts import queues
 from shared.contracts.objects import ServerGroup
 from shared.domain.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Refused
 
 EVENT_BYTES_MAX = 8 * 1024
+UNENDED_MAX = 1000
 ASKED_GROUPS_MAX = 20  # groups of a plan about which the Provisioner is asked for warnings
 
 
 class Planning:
     """Make, show and apply plans."""
 
-    def __init__(self, context: Context, long_work: LongWork) -> None:
-        """`long_work` starts what is applied."""
-        self._context = context
+    def __init__(self, context: Context, long_work: LongWork, reading: Reading) -> None:
+        """`long_work` starts what is applied; `reading` knows what has become of what was."""
+        self._context, self._reading = context, reading
         self._long_work = long_work
 
     async def make(
@@ -52,7 +55,15 @@ class Planning:
         declared = checked_objects(bodies, self._context.workspace)
         async with self._context.store.unit() as unit:
             stored = await unit.objects.read(self._context.workspace)
-            decided = plan_declared(declared, stored, source=source, prune=prune)
+            under_way = await self._under_way(unit)
+        seen = await self._reading.seen()
+        again = {
+            key: why
+            for key, _ in declared
+            if key in stored and key not in under_way and (why := unfinished(stored[key], seen))
+        }
+        decided = plan_declared(declared, stored, source=source, prune=prune, unfinished=again)
+        async with self._context.store.unit() as unit:
             await self._check_code(unit, decided.changes)
         warnings = await self._warnings(decided)
         plan = self._plan(actor, decided, source, (*decided.warnings, *warnings))
@@ -135,6 +146,14 @@ class Planning:
         return plan, await self.apply(actor, plan.id)
 
     # ---------------------------------------------------------------------------------------------------------- parts
+
+    async def _under_way(self, unit: Unit) -> set[ObjectKey]:
+        """What an apply that has not ended works on."""
+        found: set[ObjectKey] = set()
+        for operation in await unit.operations.unended(UNENDED_MAX):
+            plan = await unit.plans.get(operation.subject) if operation.kind == "apply" else None
+            found |= {change.key for change in plan.changes} if plan else set()
+        return found
 
     async def _check_base(
         self, unit: Unit, key: ObjectKey, now: StoredObject | None, body: Mapping[str, Any], *, creates: bool

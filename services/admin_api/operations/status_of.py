@@ -42,6 +42,20 @@ def status_of(stored: StoredObject, seen: Seen) -> tuple[StatusView, int]:
             return _pipeline(stored, seen)
 
 
+def unfinished(stored: StoredObject, seen: Seen) -> str:
+    """Why intent that was applied is to be carried out once more; empty when it is there, or nobody can tell.
+
+    What only a deployment brings is left to deployments: one that was rolled back is not begun again by an apply.
+    """
+    status, _ = status_of(stored, seen)
+    if stored.deleted or status.phase == UNKNOWN:
+        return ""
+    if status.phase in {"PENDING", "FAILED"}:
+        return f"it was applied, and did not become ready: {status.detail or status.phase}"
+    fields = [p.field for p in status.pending if p.field.split(".")[0] not in DEPLOYED_FIELDS]
+    return f"it was applied, and is not yet as declared: {', '.join(fields)}" if fields else ""
+
+
 def _environment(stored: StoredObject, seen: Seen) -> tuple[StatusView, int]:
     if seen.environments is None:
         return _unseen(stored, seen), 0
