@@ -17,6 +17,7 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # hundreds of imag
 import moto.backends
 from moto.core.model_instances import model_data
 from moto.ec2.models.amis import Ami
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.iam.access_control import PermissionResult
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeBucket
@@ -35,6 +36,8 @@ def permitted(*_: object) -> PermissionResult:
 
 
 setattr(FakeBucket, "get_permission", permitted)  # noqa: B010  moto's own types do not let it be assigned
+TAGS_NOW = property(LaunchTemplate.get_tags, lambda *_: None, doc="Moto shows those of the template's first day.")
+setattr(LaunchTemplate, "tags", TAGS_NOW)  # noqa: B010  likewise
 backends: Any = moto.backends.get_backend  # its two hundred overloads are of no use with names that are data
 
 

@@ -1,5 +1,6 @@
 """Pure rules of the admin API: plans, roles, the throttle, the chain."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -10,11 +11,22 @@ from hypothesis import strategies as st
 from services.admin_api.domain.audit_chain import FIRST, digest_of, first_broken
 from services.admin_api.domain.comparing import compared
 from services.admin_api.domain.planning import DEPLOYED_FIELDS, GROUP_KIND_OF_WORK, plan_declared, plan_deletes
-from services.admin_api.domain.records import Action, AuditEntry, AuditRow, ObjectKey, Spec, StoredObject, kind_of_spec
+from services.admin_api.domain.records import (
+    Action,
+    AuditEntry,
+    AuditRow,
+    ObjectKey,
+    ObjectKind,
+    Spec,
+    StoredObject,
+    kind_of_spec,
+)
 from services.admin_api.domain.roles import NEEDED, Actor, Role, Verb, denied
 from services.admin_api.domain.throttle import BAD_MAX, WINDOW_S, BadTokenThrottle
 from services.admin_api.operations.explaining import LATELY_SHOWN, telling
 from services.admin_api.operations.specs import checked_objects
+from services.admin_api.operations.status_of import Seen, unfinished
+from shared.contracts.provisioning import GroupModel
 from shared.contracts.scaling import DecisionModel
 from shared.contracts.works import Work
 from shared.domain.errors import InvalidInput
@@ -38,6 +50,40 @@ def test_the_plan_of_nothing_new_is_empty() -> None:
     assert made.changes == ()
     assert made.unchanged == 4
     assert made.blocked == ()
+
+
+def test_what_was_applied_and_is_not_ready_is_carried_out_again() -> None:
+    objects = stored(flights())
+    key = next(key for key in objects if key.kind is ObjectKind.SERVER_GROUP)
+    made = plan_declared(declared(flights()), objects, source="", prune=False, unfinished={key: "it failed"})
+    assert [(c.action, c.key, c.base_generation, c.fields, c.why) for c in made.changes] == [
+        (Action.UPDATE, key, 3, (), "it failed")
+    ]
+    assert made.unchanged == 3
+
+
+@pytest.mark.parametrize(
+    ("phase", "made", "again"),
+    [
+        (None, {}, "nothing of it exists yet"),
+        ("PENDING", {}, "did not become ready"),
+        ("ERROR", {"detail": "no room"}, "no room"),
+        ("READY", {}, ""),
+        ("UPDATING", {}, ""),
+        ("READY", {"spec": {"owner": "x"}}, "owner"),
+        ("READY", {"spec": {"variables": {"A": "1"}}}, ""),  # a deployment brings it, or has taken it back
+    ],
+)
+def test_what_is_unfinished(phase: str | None, made: dict[str, Any], again: str) -> None:
+    one = next(o for key, o in stored(flights()).items() if key.kind is ObjectKind.SERVER_GROUP)
+    spec = {**one.spec, **made.pop("spec", {})}
+    known = {"spec": spec, "generation": 2, "phase": phase, **made}
+    groups = {one.key.name: GroupModel.model_validate(known)} if phase else {}
+    why = unfinished(one, Seen(groups=groups))
+    assert again in why
+    assert bool(again) == bool(why)
+    assert unfinished(one, Seen()) == "", "nobody can tell"
+    assert unfinished(replace(one, deleted=True), Seen(groups=groups)) == ""
 
 
 @pytest.mark.parametrize(

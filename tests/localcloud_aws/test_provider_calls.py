@@ -116,11 +116,12 @@ def test_a_write_is_answered_once_aws_shows_it_and_what_is_not_shown_yet_is_dele
         first = {"name": unique_name, "imageId": "ami-headrace", "instanceType": "t3.micro"}
         made = call(provider.Create, create(kind, **first))
         assert from_struct(made.properties)["latestVersion"] == 1
-        second = {**first, "instanceType": "t3.large"}
+        second = {**first, "instanceType": "t3.large", "tags": {"team": "a"}}
         update = provider_pb2.UpdateRequest(
             id=made.id, urn=urn(kind), old_inputs=to_struct(first), news=to_struct(second)
         )
-        assert from_struct(call(provider.Update, update).properties)["latestVersion"] == 2
+        properties = from_struct(call(provider.Update, update).properties)
+        assert (properties["latestVersion"], properties["tags"]) == (2, {"team": "a"})
         iam.create_instance_profile(InstanceProfileName=unique_name)
         iam.add_role_to_instance_profile(InstanceProfileName=unique_name, RoleName=unique_name)
         inputs = to_struct({"name": unique_name, "role": unique_name})

@@ -18,6 +18,7 @@ from shared.contracts.provisioning import EnvironmentModel, GroupModel, Pipeline
 UNKNOWN = "UNKNOWN"
 GOOD = frozenset({"HEALTHY", "IDLE"})
 PENDING_MAX = 20
+UNREADY = frozenset({"PENDING", "CREATING", "BUILDING", "ERROR", "FAILED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def unfinished(stored: StoredObject, seen: Seen) -> str:
     status, _ = status_of(stored, seen)
     if stored.deleted or status.phase == UNKNOWN:
         return ""
-    if status.phase in {"PENDING", "FAILED"}:
+    if status.phase in UNREADY:
         return f"it was applied, and did not become ready: {status.detail or status.phase}"
     fields = [p.field for p in status.pending if p.field.split(".")[0] not in DEPLOYED_FIELDS]
     return f"it was applied, and is not yet as declared: {', '.join(fields)}" if fields else ""
