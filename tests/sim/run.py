@@ -72,6 +72,9 @@ def run(plan: Plan, *, keep: bool = False, collect: bool = True) -> Outcome:
             with _thrown_away():
                 gc.collect()
             gc.enable()
+        else:
+            tasks: Any = asyncio.tasks
+            tasks._all_tasks.clear()  # all have ended, and each crash of the next run would look through them
 
 
 @contextmanager

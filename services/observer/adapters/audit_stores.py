@@ -154,8 +154,8 @@ class MemoryAudits:
             if p != pipeline or minute < since:
                 continue
             for key, r in bucket.items():
-                if r.at in points:
-                    marks[key] = max(r.watermark, marks.get(key, r.watermark))
+                if key[0] in points and r.watermark >= marks.get(key, r.watermark):
+                    marks[key] = r.watermark
         return min(marks.values(), default=None)
 
     async def forget(self, before: int) -> None:

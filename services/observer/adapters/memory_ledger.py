@@ -64,9 +64,10 @@ class MemoryLedger:
         return self._state.topology
 
     async def keep_topology(self, topology: Topology) -> None:
-        """Keep it."""
+        """Keep it; an equal one is the same one."""
         async with self._lock:
-            self._state.topology = topology
+            if topology != self._state.topology:
+                self._state.topology = topology
 
     async def sweep(self, kept_s: float, waiting_s: float) -> Sequence[Activity]:
         """End what has lapsed; drop what is old."""

@@ -7,6 +7,8 @@ from functools import cached_property
 from shared.domain.names import GroupName, PipelineName, StageName
 from shared.domain.scope import SYSTEM, Scope, ScopeKind, group_scope, pipeline_scope, stage_scope
 
+JUDGED_KEPT_MAX = 10_000  # scopes, also such as nobody has declared
+
 
 @dataclass(frozen=True)  # no slots: the reverse index is cached
 class Topology:
@@ -66,6 +68,19 @@ class Topology:
 
     def judged_scopes(self, scope: Scope, *, with_system: bool) -> tuple[Scope, ...]:
         """The scopes whose verdicts an activity on `scope` depends on: itself, stages, pipelines, the system."""
+        known = self._judged.get((scope, with_system))
+        if known is None:
+            known = self._judged_scopes(scope, with_system=with_system)
+            if len(self._judged) < JUDGED_KEPT_MAX:
+                self._judged[scope, with_system] = known
+        return known
+
+    @cached_property
+    def _judged(self) -> dict[tuple[Scope, bool], tuple[Scope, ...]]:
+        """Asked several times with each request, and the same as long as the topology is."""
+        return {}
+
+    def _judged_scopes(self, scope: Scope, *, with_system: bool) -> tuple[Scope, ...]:
         found: list[Scope] = [] if scope == SYSTEM else [scope]
         for group in sorted(self.groups_of(scope)) if scope.kind in (ScopeKind.GROUP, ScopeKind.STAGE) else ():
             found.append(group_scope(GroupName(group)))
