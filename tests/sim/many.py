@@ -10,9 +10,10 @@ import os
 import pickle
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import NamedTuple, NoReturn
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
 
 from tests.sim.beginning import begin
 from tests.sim.run import run
@@ -54,14 +55,17 @@ def many(first: int, count: int, workers: int) -> Iterator[Brief]:
             yield from briefs
 
 
-def in_a_child(seeds: Sequence[int]) -> list[Brief]:
-    """Run them in a fork of this process; RuntimeError when it did not come to its end. Only where one thread runs."""
+def in_a_child(seeds: Sequence[int], work: Callable[[int], Any] | None = None) -> list[Any]:
+    """Run them (`work`, or `brief` without collecting) in a fork of this process, where one thread runs; what each gave.
+
+    RuntimeError when the fork did not come to its end.
+    """
     gc.freeze()  # so that the child need not copy what it would only mark
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
-        _run_and_end(seeds, write)
+        _run_and_end(seeds, work or partial(brief, collect=False), write)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         said = pipe.read()
@@ -70,17 +74,17 @@ def in_a_child(seeds: Sequence[int]) -> list[Brief]:
         raise RuntimeError(
             f"seeds {seeds[0]} to {seeds[-1]}: the process that ran them ended with {status}: {said[-2000:]!r}"
         )
-    briefs: list[Brief] = pickle.loads(said)
-    return briefs
+    found: list[Any] = pickle.loads(said)
+    return found
 
 
-def _run_and_end(seeds: Sequence[int], write: int) -> NoReturn:
+def _run_and_end(seeds: Sequence[int], work: Callable[[int], Any], write: int) -> NoReturn:
     """Nothing of the parent's may be unwound here: it ends at once, whatever happens."""
     status = 1
     try:
         with os.fdopen(write, "wb") as pipe:
             try:
-                said, status = pickle.dumps([brief(seed, collect=False) for seed in seeds]), 0
+                said, status = pickle.dumps([work(seed) for seed in seeds]), 0
             except BaseException as e:
                 said = repr(e).encode()
             pipe.write(said)
