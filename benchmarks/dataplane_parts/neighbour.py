@@ -12,11 +12,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import grpc
 import numpy as np
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
@@ -28,6 +31,7 @@ from dataplane.stages.transforming import open_socket
 QUIET_RATE, SPIKE = 20.0, 10.0  # of the neighbour: calls of 20 events of 1 KB
 OUR_RATE = 400.0  # calls of one event of 1 KB: the smallest have least to hide a delay in
 WINDOW_S, PAIRS = 2.5, 20
+OPEN_MAX = 6  # a server of one worker takes eight at once
 WARM_S = 5.0
 SHARE = 0.99
 RESAMPLES = 2_000
@@ -111,19 +115,23 @@ def _window(ours: Served, neighbour: Neighbour, rate: float, seconds: float) -> 
 
 
 def open_loop(server: Served, request: pb.TransformBatchRequest, calls: int, rate: float) -> list[float]:
-    """Latencies from when each call was due, in seconds; a late answer delays no later call."""
+    """Latencies from when each call was due, in seconds: also of those that waited for one of `OPEN_MAX` places."""
     found: list[float] = []
-    began, open_ = time.perf_counter(), []
+    places, began = threading.BoundedSemaphore(OPEN_MAX), time.perf_counter()
+
+    def ended(call: grpc.Future, due: float) -> None:
+        found.append(time.perf_counter() - due)
+        places.release()
+        call.result()
+
     for n in range(calls):
         due = began + n / rate
         time.sleep(max(0.0, due - time.perf_counter()))
+        places.acquire()  # given back by the callback
         call = server.stub.TransformBatch.future(request, timeout=CALL_S)
-        call.add_done_callback(lambda _, due=due: found.append(time.perf_counter() - due))
-        open_.append(call)
-    for call in open_:
-        call.result()
-    while len(found) < calls:  # a callback comes a moment after its result
-        time.sleep(0.001)
+        call.add_done_callback(partial(ended, due=due))
+    for _ in range(OPEN_MAX):
+        places.acquire()
     return found
 
 
