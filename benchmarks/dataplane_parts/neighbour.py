@@ -30,7 +30,7 @@ from dataplane.stages.transforming import open_socket
 
 QUIET_RATE, SPIKE = 20.0, 10.0  # of the neighbour: calls of 20 events of 1 KB
 OUR_RATE = 400.0  # calls of one event of 1 KB: the smallest have least to hide a delay in
-WINDOW_S, PAIRS = 2.5, 20
+WINDOW_S, PAIRS = 1.0, 50
 OPEN_MAX = 6  # a server of one worker takes eight at once
 WARM_S = 5.0
 SHARE = 0.99
