@@ -5,6 +5,9 @@ the spike's first moment nor its last. Each side has 20,000 requests, pooled. Th
 pairs of windows, since requests of one moment are not independent of each other; the same ratio between every other
 quiet window and the rest says what the machine alone makes of two equal sides. The neighbour's load comes from a process
 of its own: two generators in one process would wait for each other's interpreter lock, which no group does.
+
+The two groups share nothing but the machine's cores. How long our server's threads were ready and had none (Linux'
+schedstat) is told beside the ratio: where that grows with the spike, it is the cores that are short.
 """
 
 import gc
@@ -15,12 +18,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import grpc
 import numpy as np
+import psutil
 from headrace_runtime.v1 import transform_pb2 as pb
 from headrace_runtime.v1 import transform_pb2_grpc as pb_grpc
 
@@ -89,17 +93,22 @@ def noisy_neighbour(folder: Path) -> tuple[list[Row], dict[str, object]]:
         _window(ours, neighbour, QUIET_RATE * SPIKE, WARM_S)
         quiet: list[list[float]] = []
         spiked: list[list[float]] = []
+        waits = [coreless_s(ours.pid)]
         gc.disable()
         for _ in range(PAIRS):
-            quiet.append(_window(ours, neighbour, QUIET_RATE, WINDOW_S))
-            spiked.append(_window(ours, neighbour, QUIET_RATE * SPIKE, WINDOW_S))
+            for rate, windows in ((QUIET_RATE, quiet), (QUIET_RATE * SPIKE, spiked)):
+                windows.append(_window(ours, neighbour, rate, WINDOW_S))
+                waits.append(coreless_s(ours.pid))
         gc.enable()
     before, during = pooled(quiet), pooled(spiked)
     low, high = interval(quiet, spiked)
+    grown = np.diff(waits)
+    waited = [float(grown[side::2].sum()) / (PAIRS * WINDOW_S) for side in (0, 1)]
     notes: dict[str, object] = {
         "neighbour": f"p99 {before:.2f} ms quiet, {during:.2f} ms in spikes: ratio {during / before:.3f}, "
         f"95 % of resamples of pairs of windows {low:.3f} to {high:.3f}; "
         f"between two halves of the quiet windows {pooled(quiet[1::2]) / pooled(quiet[::2]):.3f}; "
+        f"our server's threads ready without a core {waited[0]:.2f} s a second quiet, {waited[1]:.2f} in spikes; "
         f"{sum(map(len, quiet))} and {sum(map(len, spiked))} requests, load {os.getloadavg()[0]:.1f}"
     }
     text = f"p99 of a group while its neighbour goes from {QUIET_RATE:g} to {QUIET_RATE * SPIKE:g} calls/s"
@@ -133,6 +142,16 @@ def open_loop(server: Served, request: pb.TransformBatchRequest, calls: int, rat
     for _ in range(OPEN_MAX):
         places.acquire()
     return found
+
+
+def coreless_s(pid: int) -> float:
+    """How long the threads of a process and of its children were ready to run, and waited for a core, so far."""
+    found = 0
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            with suppress(OSError):  # a thread that has ended meanwhile
+                found += int((thread / "schedstat").read_text().split()[1])
+    return found / 1e9
 
 
 def pooled(windows: Windows) -> float:
