@@ -3,16 +3,17 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from fnmatch import fnmatchcase
 
 import pytest
 
 from services.provisioner.domain.declared import changes_between, declared_fields
 from services.provisioner.domain.group_stack import node_policy, plan_stack
-from services.provisioner.domain.names import fitted
+from services.provisioner.domain.names import fitted, token_parameter
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.warnings import NodePrice, cost_warning, quota_warnings
 from shared.domain.errors import InvalidInput
-from shared.domain.names import FleetId
+from shared.domain.names import FleetId, Workspace
 from tests.provisioner.examples import SITE, fleet, group
 
 DATA = {FleetId(f"delays-r{r}"): "{}" for r in (1, 2)}
@@ -81,6 +82,16 @@ def test_a_machine_may_not_grow() -> None:
         "autoscaling:CompleteLifecycleAction",
         "autoscaling:RecordLifecycleActionHeartbeat",
     }
+
+
+@pytest.mark.parametrize(("fleet", "own"), [("delays-r1", True), ("delays-r27", True), ("delays-realtime-r1", False)])
+def test_a_machine_reads_the_tokens_of_its_own_group_only(fleet: str, own: bool) -> None:
+    statements = json.loads(json.dumps(node_policy(group(1), SITE)))["Statement"]
+    token = f"arn:aws:ssm:eu-central-1:123456789012:parameter{token_parameter(SITE.stack, Workspace('default'), FleetId(fleet))}"
+    scaled = f"arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:u:autoScalingGroupName/default-{fleet}"
+    for arn, service in ((token, "ssm:"), (scaled, "autoscaling:")):
+        resources = next(s["Resource"] for s in statements if s["Action"][0].startswith(service))
+        assert any(fnmatchcase(arn, pattern) for pattern in resources) is own
 
 
 def test_user_data_has_a_limit() -> None:

@@ -102,17 +102,18 @@ def node_policy(group: Group, site: Site) -> dict[str, object]:
     The last statement stands in for a permissions boundary: whatever else is attached later, these stay denied.
     """
     workspace, name = group.intent.workspace, group.intent.name
-    own = f"arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/{workspace}-{name}-r*"
-    tokens = token_parameter(site.stack, workspace, FleetId(f"{name}-r*")).lstrip("/")
+    fleets = [FleetId(f"{name}-r{digit}*") for digit in range(1, 10)]  # no more: `delays-r*` is `delays-realtime` too
+    own = [f"arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/{asg_name(workspace, f)}" for f in fleets]
+    tokens = [f"arn:aws:ssm:*:*:parameter{token_parameter(site.stack, workspace, f)}" for f in fleets]
     return {
         "Version": "2012-10-17",
         "Statement": [
             {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{site.bucket}/*"]},
-            {"Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": [f"arn:aws:ssm:*:*:parameter/{tokens}"]},
+            {"Effect": "Allow", "Action": ["ssm:GetParameter"], "Resource": tokens},
             {
                 "Effect": "Allow",
                 "Action": ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"],
-                "Resource": [own],
+                "Resource": own,
             },
             {
                 "Effect": "Deny",
