@@ -19,7 +19,23 @@ from headrace.packing import pack
 
 SIGN = {"create": ("+", "green"), "update": ("~", "yellow"), "replace": ("-/+", "magenta"), "delete": ("-", "red")}
 KIND = click.Choice(["environment", "server-group", "pipeline"])
-directory = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class Folder(click.Path):
+    """A folder of declarations; who names a file in it is told to name the folder."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """BadParameter for what is no folder."""
+        if Path(value).is_file():
+            parent = Path(value).parent
+            self.fail(f"{value} is a file; name the folder that it lies in, which is read whole: {parent}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+directory = Folder()
 wait_options = [
     click.option("--no-wait", is_flag=True, help="Return when the work is accepted."),
     click.option("--timeout", type=float, help="Seconds to wait; then exit 6, and the work goes on."),

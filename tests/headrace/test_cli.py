@@ -44,6 +44,14 @@ def test_plan_apply_get_and_again(command: Command, tmp_path: Path) -> None:
     assert "ingest" in command("get", "pipelines", "departures", "-o", "yaml").stdout
 
 
+def test_a_file_in_the_place_of_its_folder_is_refused_with_the_folder(command: Command, tmp_path: Path) -> None:
+    place = declare(tmp_path)
+    file = next(place.glob("*.py"))
+    seen = command("plan", str(file))
+    assert seen.exit_code == 2
+    assert f"name the folder that it lies in, which is read whole: {place}" in seen.output
+
+
 def test_a_changed_bound_is_one_line_and_a_plan_file_gets_stale(command: Command, tmp_path: Path) -> None:
     place = declare(tmp_path)
     assert command("apply", str(place), "--yes").exit_code == 0
