@@ -86,6 +86,21 @@ async def test_long_work_is_cancelled_when_the_lease_ends() -> None:
     assert ended.is_set()
 
 
+async def test_long_work_is_not_begun_when_the_lease_ended_after_it_was_let_through() -> None:
+    clock, ledger = StillClock(), Ledger(a=30.0)
+    began = asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+
+    guard, held = LeaseGuard(MemoryFences(), ledger, clock), lease(clock)
+    await guard.admit(held, "group/delays")
+    ledger.live.clear()
+    with pytest.raises(StaleLease):
+        await guard.watched(held, work())
+    assert not began.is_set()
+
+
 async def test_long_work_goes_on_while_the_observer_is_away() -> None:
     clock, ledger = StillClock(), Ledger(a=30.0)
     ledger.away = True

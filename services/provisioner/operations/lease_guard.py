@@ -2,7 +2,8 @@
 
 AWS and Pulumi check no token, so we do, before every act: the scope fits, the lease has time left (asking the
 Observer when the copy in our input has run out, because its holder renews it elsewhere), and no higher token was
-seen. A long act is watched: when the Observer says stop, it is cancelled, and ends politely.
+seen. A long act is asked about once more right before it begins, because a recovery or a process that stood still may
+lie between, and is watched from then on: when the Observer says stop, it is cancelled, and ends politely.
 """
 
 import asyncio
@@ -51,7 +52,12 @@ class LeaseGuard:
         await self._fences.check(scope, lease.token)
 
     async def watched(self, lease: LeaseModel, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do the work while the lease lives; cancel it and raise StaleLease when the Observer says stop."""
+        """Do the work while the lease lives; cancel it, or never begin it, and raise StaleLease when the Observer says stop."""
+        try:
+            await self._renew(lease)
+        except BaseException:
+            work.close()
+            raise
         task = asyncio.ensure_future(work)
         try:
             while not task.done():
