@@ -57,9 +57,17 @@ class LeaseKeeper:
     # ------------------------------------------------------------------------------------------------- begin and end
 
     async def begin(
-        self, *, wait: bool = True, wait_s_max: float, give_up: Callable[[], bool] = lambda: False
+        self,
+        *,
+        wait: bool = True,
+        wait_s_max: float,
+        give_up: Callable[[], bool] = lambda: False,
+        watch: Watch | None = None,
     ) -> tuple[ReasonModel, ...]:
-        """Ask until granted: empty. Else why not: blocked and not willing to wait (any longer), or superseded."""
+        """Ask until granted: empty. Else why not: blocked and not willing to wait (any longer), or superseded.
+
+        `watch` runs after each refusal.
+        """
         began = workflow.time()
         while True:
             asked_at = workflow.time()
@@ -76,6 +84,8 @@ class LeaseKeeper:
             if self.superseded or give_up() or not patient or waited >= wait_s_max:
                 return answer.reasons
             self._board.say("waiting", f"for admission: {because(answer.reasons)}", answer.reasons)
+            if watch is not None:
+                await watch()
             pause = min(ASK_S_MAX, max(ASK_S_MIN, answer.retry_after_s, waited / PATIENCE))
             await until(give_up, min(pause, wait_s_max - waited))
 
@@ -127,7 +137,7 @@ class LeaseKeeper:
         while True:
             answer = await self._renew(before_step=True)
             if self._ask is HolderAsk.STOP or self._remaining_s() < MARGIN_S:
-                await self._regain()
+                await self._regain(watch)
                 continue
             if answer is not None and answer.ask is HolderAsk.GO_ON:
                 self._parked = False
@@ -155,7 +165,7 @@ class LeaseKeeper:
                 await until(lambda: self._ask is not HolderAsk.PARK, ASK_S_MAX / 3)
                 await self._renew()
             else:
-                await self._regain()
+                await self._regain(watch)
         self._parked = False
 
     def _give_up_after(self, began: float) -> None:
@@ -163,8 +173,11 @@ class LeaseKeeper:
             text = f"held for {HELD_S_MAX / 3600:.0f} hours: {because(self._reasons)}"
             raise ApplicationError(text, type="HeldTooLong", non_retryable=True)
 
-    async def _regain(self) -> None:
-        """A lapsed lease is asked for again; any other stop is final."""
+    async def _regain(self, watch: Watch | None) -> None:
+        """A lapsed lease is asked for again; any other stop is final.
+
+        What is half way done goes on meanwhile: it may itself be what the refusals are about, and only `watch` sees that.
+        """
         lapsed = not self._reasons or any(r.code == _LAPSED for r in self._reasons)
         if not lapsed or self._regained >= REGAIN_MAX or self._lease is None:
             self._lost()
@@ -172,7 +185,7 @@ class LeaseKeeper:
         self._let_go()
         base = self._request.request_id.partition("/again-")[0]
         self._request = self._request.model_copy(update={"request_id": f"{base}/again-{self._regained}"})
-        reasons = await self.begin(wait_s_max=HELD_S_MAX)
+        reasons = await self.begin(wait_s_max=HELD_S_MAX, watch=watch)
         if reasons:
             self._reasons = reasons
             self._lost()

@@ -167,6 +167,25 @@ async def test_a_lapsed_lease_is_asked_for_again_and_the_deployment_goes_on(play
     assert world.problems == []
 
 
+@in_play
+async def test_a_half_done_one_that_may_not_have_its_lease_back_still_hears_an_abort(play: Play) -> None:
+    """Its own bad fleet may be why it is refused; it must not wait for hours beside it."""
+    world = await world_of(asks={3: stop("LeaseLapsed")})
+    handle = await play.start(world, "DeployGroup", wish(), "deploy/delays")
+
+    async def on_call(name: str, nth: int) -> None:
+        if (name, nth) == ("observer.heartbeat", 3):
+            world.blocked = [blocked("VerdictUnhealthy") for _ in range(3)]
+        if (name, nth) == ("observer.begin", 2):
+            await handle.signal("abort", "ada")
+
+    world.on_call = on_call
+    result = await handle.result()
+    assert (result.outcome, world.serving) == ("cancelled", {"delays-r1": 100})
+    assert [h.request.kind for h in world.held.values()] == ["DEPLOY", "ROLLBACK"]
+    assert world.problems == []
+
+
 async def test_taken_over_it_touches_nothing_more(theatre: Theatre) -> None:
     world = await world_of(asks={2: stop("TakenOver")})
     result = await theatre.run(world, "DeployGroup", wish(), "deploy/delays")
