@@ -107,7 +107,7 @@ class ApplyObjects:
             self._set(name, "skipped", f"it stands on {', '.join(broken)}")
             return
         async with self._slots:
-            self._set(name, "running", f"{kind} runs as {child_id}")
+            self._set(name, "running", f"{kind} runs as {child_id}", child_id)
             try:
                 result = await workflow.execute_child_workflow(
                     kind,
@@ -133,8 +133,9 @@ class ApplyObjects:
                 self._reasons.extend(result.reasons)
                 self._set(name, STATE.get(result.outcome, "failed"), result.text or result.outcome.replace("_", " "))
 
-    def _set(self, name: str, state: str, text: str) -> None:
-        self._progress[name] = ObjectProgress.model_validate({"object": name, "state": state, "text": text})
+    def _set(self, name: str, state: str, text: str, workflow_id: str = "") -> None:
+        said = {"object": name, "state": state, "text": text, "workflow_id": workflow_id}
+        self._progress[name] = ObjectProgress.model_validate(said)
         workflow.set_current_details("\n".join(f"{p.object}: {p.state} {p.text}" for p in self._progress.values()))
 
     def _bad(self) -> list[ObjectProgress]:

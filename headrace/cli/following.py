@@ -60,14 +60,14 @@ def _lines(client: AdminClient, output: Output, operation: dict[str, Any], timeo
     said: dict[str, str] = {}
     for seen, trouble in _looks(client, operation, timeout_s, began):
         operation = seen
-        found = (
-            [(trouble, trouble)] if trouble else [(line["object"], _line(line)) for line in seen.get("progress", ())]
-        )
-        for name, text in found:
-            if said.get(name) != text:
-                said[name] = text
+        lines = [{"object": trouble, "state": "", "text": ""}] if trouble else seen.get("progress", ())
+        for line in lines:
+            text, reasons = _line(line), line.get("reasons", ())
+            gist = " ".join([text, *(r["code"] for r in reasons)])  # the reasons' numbers change at every look
+            if said.get(line["object"]) != gist:
+                said[line["object"]] = gist
                 spoke = time.monotonic()
-                output.note(f"{_stamp()} {text}")
+                output.note("\n".join([f"{_stamp()} {text}", *(f"  - {r['code']}: {r['text']}" for r in reasons)]))
         if time.monotonic() - spoke > HEARTBEAT_S:
             spoke = time.monotonic()
             output.note(f"{_stamp()} {seen['subject']}: still {seen['state']}")

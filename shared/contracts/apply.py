@@ -36,3 +36,4 @@ class ObjectProgress(Contract):
     object: str
     state: Literal["waiting", "running", "done", "refused", "failed", "skipped", "cancelled"] = "waiting"
     text: str = ""
+    workflow_id: str = ""  # that works on it while it is running; its own `progress` says more

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from services.admin_api.domain.ports import Unit, WorkflowState
 from services.admin_api.domain.records import Operation, OperationState
 from services.admin_api.operations.context import Context
-from services.admin_api.operations.views import OperationView, ProgressLine, ReasonView
-from shared.contracts.apply import ObjectProgress
-from shared.contracts.progress import Progress
+from services.admin_api.operations.progress_lines import progress_lines
+from services.admin_api.operations.views import OperationView, ProgressLine
 from shared.contracts.provisioning import OperationResult
 from shared.domain.errors import AlreadyExists, HeadraceError, NotFound, Unavailable
 
@@ -91,8 +90,9 @@ class LongWork:
         lines: Sequence[ProgressLine] = ()
         if operation.state is OperationState.RUNNING:
             try:
-                answer = await self._context.workflows.progress(operation.workflow_id, operation.run_id)
-                lines = _lines(answer, operation.subject)
+                lines = await progress_lines(
+                    self._context.workflows, operation.workflow_id, operation.run_id, operation.subject
+                )
             except HeadraceError:
                 lines = ()
         return _view(operation, lines)
@@ -174,28 +174,3 @@ def _view(operation: Operation, lines: Sequence[ProgressLine]) -> OperationView:
         workflow_id=operation.workflow_id,
         run_id=operation.run_id,
     )
-
-
-def _lines(answer: Any, subject: str) -> list[ProgressLine]:
-    """A plan answers with a line per object, everything else with one."""
-    try:
-        if isinstance(answer, list):
-            found = [ObjectProgress.model_validate(line) for line in answer]
-            return [ProgressLine(object=f.object, state=f.state, text=f.text) for f in found]
-        if isinstance(answer, dict):
-            p = Progress.model_validate({"subject": subject} | answer)
-            reasons: tuple[ReasonView, ...] = p.reasons
-            return [
-                ProgressLine(
-                    object=p.subject,
-                    state=p.phase,
-                    text=p.text,
-                    step=p.step,
-                    steps=p.steps,
-                    reasons=reasons,
-                    since=p.since,
-                )
-            ]
-    except ValidationError:
-        return []
-    return []
