@@ -67,7 +67,8 @@ def _lines(client: AdminClient, output: Output, operation: dict[str, Any], timeo
             if said.get(line["object"]) != gist:
                 said[line["object"]] = gist
                 spoke = time.monotonic()
-                output.note("\n".join([f"{_stamp()} {text}", *(f"  - {r['code']}: {r['text']}" for r in reasons)]))
+                more = [f"  - {r['code']}: {r['text']}" for r in reasons if r["text"] not in text]
+                output.note("\n".join([f"{_stamp()} {text}", *more]))
         if time.monotonic() - spoke > HEARTBEAT_S:
             spoke = time.monotonic()
             output.note(f"{_stamp()} {seen['subject']}: still {seen['state']}")
