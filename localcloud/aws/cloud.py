@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.aws import actions, moto_snapshot
+from localcloud.aws import actions
 from localcloud.aws.autoscaling import documents, lifecycle, reconcile
 from localcloud.aws.autoscaling.clock import WallClock
 from localcloud.aws.autoscaling.world import Quotas, World
@@ -28,6 +28,7 @@ from localcloud.aws.faults import Faults
 from localcloud.aws.iam.access import Access
 from localcloud.aws.iam.resources import Namer
 from localcloud.aws.imds import PREFIX, MetadataService
+from localcloud.aws.keeping import Keeping
 from localcloud.aws.late_services import LateServices
 from localcloud.aws.machine_processes import ProcessMachines, can_bind
 from localcloud.aws.machines import Addresses, Machines, VirtualMachines
@@ -42,8 +43,6 @@ log = logging.getLogger(__name__)
 TICK_S_MAX = 1.0
 CLEAN_EVERY_S = 60.0
 GROUPS_MAX = 5_000  # AWS's default quota is 500; an account may have more on request
-SNAPSHOT_SLOW_S = 0.1  # of computing; a slower one is not made at each change, but every so many times its duration
-SNAPSHOT_SHARE = 5.0
 
 
 class Cloud:
@@ -53,7 +52,6 @@ class Cloud:
         """Reads the state file if there is one; `start` sets things in motion."""
         self.settings, self.clock = settings, WallClock()
         self.lock = threading.RLock()
-        self._saving = threading.Lock()  # or an older snapshot could be written over a newer one
         self._news = threading.Event()
         self._closed = False
         chance = random.Random(settings.seed)  # noqa: S311  which calls a fault hits is no secret
@@ -62,9 +60,8 @@ class Cloud:
         self.directory = settings.state.parent if settings.state else Path(str(self._folder and self._folder.name))
         self.directory.chmod(0o755)
         self.services = MotoServices(settings.region)
-        self._bodies = moto_snapshot.Bodies(self.directory / "objects") if self.state.durable else None
-        self._slow_until: dict[str, float] = {}
-        self._load_services()
+        self._keeping = Keeping(self.services, self.state, self.directory)
+        self._keeping.load_services()
         self.faults = Faults(self.clock, new_id, chance, self.state, throttled=settings.throttled)
         self.machines = self._make_machines()
         usable = can_bind if settings.machines == "process" else lambda _address: True
@@ -93,7 +90,7 @@ class Cloud:
             alarms=self.alarms,
             messages=self.messages,
         )
-        self._load_groups()
+        self._keeping.load_groups(self.world, self.compute)
         self.network = Network(self.services)
         namer = Namer(self.services.account, settings.region, self._group_arn, self.world.owners.get)
         self.access = Access(settings.iam, self.services, namer, self._tags_of, self.clock, settings.root)
@@ -147,7 +144,7 @@ class Cloud:
         self.messages.close()
         self.machines.close()
         with self.lock:
-            self._slow_until.clear()
+            self._keeping.finish()
             self.services.mark(["s3", "ec2"])
             self._save()
         self.state.close()
@@ -241,52 +238,7 @@ class Cloud:
 
     def _write(self, groups: Mapping[str, str | None]) -> None:
         self.late.note()
-        if self._bodies is None:
-            return
-        with self._saving:
-            made = self._snapshots(self._bodies)
-            if groups or made:
-                self.state.save(groups, made)
-            if "s3" in made:
-                self._bodies.drop_unused()
-
-    def _snapshots(self, bodies: moto_snapshot.Bodies) -> dict[str, bytes]:
-        """The changed services as bytes. A service whose snapshot is slow waits its turn, and stays marked."""
-        made: dict[str, bytes] = {}
-        for service in self.services.take_dirty():
-            if time.monotonic() < self._slow_until.get(service, 0.0):
-                self.services.mark([service])
-                continue
-            began = time.thread_time() - bodies.cpu_s
-            with self.services.lock_of(service):
-                made[service] = moto_snapshot.write(self.services, service, bodies)
-            took_s = time.thread_time() - bodies.cpu_s - began
-            if took_s > SNAPSHOT_SLOW_S:
-                self._slow_until[service] = time.monotonic() + took_s * SNAPSHOT_SHARE
-        return made
-
-    def _load_services(self) -> None:
-        if self._bodies is None:
-            return
-        for name, content in self.state.services().items():
-            try:
-                moto_snapshot.read(self.services, name, content)
-            except moto_snapshot.SnapshotOfAnotherVersionError as error:
-                log.warning("%s; its state is not taken over", error)
-        self.services.add_default_image()
-
-    def _load_groups(self) -> None:
-        for document in self.state.groups():
-            group = documents.read(document)
-            if group.deleted_at:
-                self.world.deleted[group.arn] = group
-                continue
-            for member in list(group.members.values()):
-                if self.compute.instance(member.id) is None:  # EC2's state was not taken over
-                    del group.members[member.id]
-                else:
-                    self.world.owners[member.id] = group.name
-            self.world.groups[group.name] = group
+        self._keeping.write(groups)
 
     def _make_machines(self) -> Machines:
         if self.settings.machines == "virtual":
