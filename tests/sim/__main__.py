@@ -58,7 +58,7 @@ def show(plan: Plan, *, shrink: bool) -> int:
     _timeline(outcome)
     if outcome.green or not shrink:
         return 0 if outcome.green else 1
-    file = REGRESSIONS / f"{outcome.broke.lower()}-{plan.seed}.json"
+    file = new_file(f"{outcome.broke.lower()}-{plan.seed}")
     shrinker = Shrinker(outcome.broke, kept=lambda smaller: _keep(file, smaller))
     print(f"\nshrinking for at most {shrinker.budget_s:.0f} s; the smallest plan so far is in {file}", flush=True)
     small = shrinker.shrink(plan, outcome.at_s)
@@ -66,6 +66,12 @@ def show(plan: Plan, *, shrink: bool) -> int:
     print(f"\nshrunk from {len(plan.events)} to {len(small.events)} events in {shrinker.runs} runs: {file}")
     print(small.to_json())
     return 1
+
+
+def new_file(name: str, among: Path = REGRESSIONS) -> Path:
+    """One that is not there yet: another bug may have broken the same in the same seed, and is kept."""
+    names = (f"{name}.json", *(f"{name}-{n}.json" for n in range(2, 1_000)))
+    return next(file for file in map(among.joinpath, names) if not file.exists())
 
 
 def _keep(file: Path, plan: Plan) -> None:

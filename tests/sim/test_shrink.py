@@ -1,5 +1,8 @@
 """Shrinking: a red plan becomes a small one that breaks the same."""
 
+from pathlib import Path
+
+from tests.sim.__main__ import new_file
 from tests.sim.plan import Plan
 from tests.sim.seeds import plan_of
 from tests.sim.shrink import Shrinker
@@ -39,3 +42,10 @@ def test_what_comes_after_the_break_goes_first() -> None:
     ByParts("OneHolder", kept=told.append).shrink(plan, broke_at_s)
     assert told[0].horizon_s == min(plan.horizon_s, broke_at_s + 60.0)
     assert max(float(e["at"]) for e in told[0].events) <= broke_at_s
+
+
+def test_no_plan_that_is_kept_is_overwritten(tmp_path: Path) -> None:
+    assert new_file("oneholder-7", tmp_path).name == "oneholder-7.json"
+    for name in ("oneholder-7.json", "oneholder-7-2.json"):
+        (tmp_path / name).touch()
+    assert new_file("oneholder-7", tmp_path).name == "oneholder-7-3.json"
