@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from services.autoscaler.domain.group import FleetState, GroupSnapshot
 from services.autoscaler.domain.ports import Sizes, Store
 from services.autoscaler.domain.records import Intent, Lane
-from services.autoscaler.operations.lease import LeaseCheck, Leave
+from services.autoscaler.operations.lease import SKEW_S_MAX, LeaseCheck, Leave
+from services.autoscaler.operations.sweep import SETTLE_AFTER_S
 from shared.contracts.admission import LeaseModel
 from shared.domain.clock import Clock
 from shared.domain.errors import HeadraceError, StaleLease
@@ -40,6 +41,9 @@ class Resizer:
             await self._set(snapshot, fleet, wanted[fleet.fleet], leave)
 
     async def _set(self, snapshot: GroupSnapshot, fleet: FleetState, nodes: int, leave: Leave) -> None:
+        open_until_s = (
+            self._clock.monotonic() + SETTLE_AFTER_S - SKEW_S_MAX
+        )  # later the sweep takes the intent for lost
         number = await self._store.intend(
             Intent(
                 group=snapshot.group,
@@ -54,7 +58,7 @@ class Resizer:
         )
         try:
             over_by_s = await self._leases.last_look(leave, snapshot.group)
-            await self._sizes.set_desired(fleet.asg, nodes, over_by_s)
+            await self._sizes.set_desired(fleet.asg, nodes, min(over_by_s, open_until_s))
         except StaleLease as e:
             await self._store.settle(number, f"refused: {e}"[:500])
             raise
