@@ -14,7 +14,7 @@ from tests.sim.plan import Plan
 from tests.sim.run import INVARIANTS, run
 from tests.sim.seeds import plan_of
 
-FIRST, SEEDS = 2, 96  # the same ones each time: `make sim` is where new ones are looked for
+FIRST, SEEDS = 1, 96  # the same ones each time: `make sim` is where new ones are looked for
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 ALWAYS_REACHED = (
     "crash observer-1",
