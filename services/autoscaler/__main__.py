@@ -74,7 +74,7 @@ def build(settings: AutoscalerSettings, adapters: Adapters) -> Service:
     a, limits = adapters, settings.limits()
     leases = LeaseCheck(a.health, a.clock)
     resizer = Resizer(a.store, a.sizes, leases, a.clock)
-    reservations = Reservations(a.inventory, a.store, resizer, leases)
+    reservations = Reservations(a.inventory, a.store, resizer, leases, a.clock)
     scaling = Scaling(
         inventory=a.inventory, store=a.store, sizes=a.sizes, resizer=resizer, leases=leases, clock=a.clock
     )

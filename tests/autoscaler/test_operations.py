@@ -7,7 +7,7 @@ import pytest
 
 from services.autoscaler.__main__ import build
 from services.autoscaler.adapters.memory import MemoryStore
-from services.autoscaler.domain.decision import HOLD, codes
+from services.autoscaler.domain.decision import HOLD, SHRINK_AGE_S_MAX, codes
 from services.autoscaler.domain.records import Intent
 from services.autoscaler.domain.signals import FAILED
 from services.autoscaler.operations.lease import CALL_DEADLINE_S
@@ -66,6 +66,21 @@ class TestReserve:
         assert (await w.service.reservations.reserve(ask(w, 1.0, floor=4))).desired == {"delays-r1": 3, "delays-r2": 4}
         w.cloud.boots_per_look = 9
         assert (await w.service.reservations.reserve(ask(w, 1.0, floor=4))).desired == {"delays-r1": 0, "delays-r2": 4}
+
+    async def test_a_total_that_was_decided_long_ago_takes_nothing_from_what_serves(self) -> None:
+        clock = HandClock()
+        w = world(TWO, at=clock)
+        await w.service.tick.tick()
+        new = replace(w.cloud.group_state.fleets[1], weight=25, desired=4, in_service=4)
+        w.cloud.group_state = replace(w.cloud.group_state, fleets=(w.cloud.group_state.fleets[0], new))
+        clock.now_s += SHRINK_AGE_S_MAX + 1
+        old = await w.service.reservations.reserve(ask(w, 1.0))
+        assert old.desired == {"delays-r1": 4, "delays-r2": 4}
+        assert "DecisionOld" in [r.code for r in old.reasons]
+        clock.now_s -= 2
+        fresh = await w.service.reservations.reserve(ask(w, 1.0))
+        assert fresh.desired == {"delays-r1": 0, "delays-r2": 4}
+        assert "DecisionOld" not in [r.code for r in fresh.reasons]
 
     async def test_growth_is_written_before_removal(self) -> None:
         w = world(snapshot(fleets=(fleet(6), fleet(2, 2, weight=50))))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.domain.names import FleetId, GroupName
-from shared.domain.reason import Reason
+from shared.domain.reason import Compared, Reason
 
 HOLD, OUT, IN = "hold", "out", "in"
+SHRINK_AGE_S_MAX = 30.0  # a decision to take machines away that is older is made anew, from what the load is then
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,11 @@ def explained(decision: Decision) -> str:
         compared = "; ".join(map(str, reason.compared))
         lines.append(f"  {reason.code}: {reason.text}" + (f" [{compared}]" if compared else ""))
     return "\n".join(lines)
+
+
+def decision_old(scope: str, age_s: float) -> Reason | None:
+    """Why a decision takes no machines away any more, though nothing is known to have changed: the load may have."""
+    if age_s <= SHRINK_AGE_S_MAX:
+        return None
+    text = f"the decision is {age_s:.0f} s old; one to take machines away holds for {SHRINK_AGE_S_MAX:.0f} s"
+    return Reason("DecisionOld", scope, text, (Compared("age_s", age_s, "<=", SHRINK_AGE_S_MAX),))

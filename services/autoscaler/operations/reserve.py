@@ -1,10 +1,12 @@
 """Floors and shares under an activity's lease, and the sizes that follow from them.
 
 A deployment says which part of the group each fleet is to be; how many nodes that makes is decided here, from the
-group's one total. Needs no admission of its own: the deployment holds one. Calling it again after nodes entered service
+group's one total. A total that was decided too long ago takes nothing from a fleet that serves: the load may have
+grown since. Needs no admission of its own: the deployment holds one. Calling it again after nodes entered service
 lets the other fleets shrink by what now serves.
 """
 
+from services.autoscaler.domain.decision import decision_old
 from services.autoscaler.domain.group import FleetState, GroupSnapshot, Reservation
 from services.autoscaler.domain.ports import Inventory, Store
 from services.autoscaler.domain.split import next_sizes, split
@@ -13,6 +15,7 @@ from services.autoscaler.operations.lease import LeaseCheck
 from services.autoscaler.operations.resize import Resizer, stale
 from shared.contracts.base import ReasonModel
 from shared.contracts.scaling import ReleaseInput, ReserveAnswer, ReserveInput
+from shared.domain.clock import Clock
 from shared.domain.errors import NotFound
 from shared.domain.names import ActivityId, FencingToken, FleetId, GroupName
 from shared.domain.reason import Compared, Reason
@@ -21,9 +24,10 @@ from shared.domain.reason import Compared, Reason
 class Reservations:
     """Reserve and release."""
 
-    def __init__(self, inventory: Inventory, store: Store, resizer: Resizer, leases: LeaseCheck) -> None:
+    def __init__(self, inventory: Inventory, store: Store, resizer: Resizer, leases: LeaseCheck, clock: Clock) -> None:
         """All ports."""
         self._inventory, self._store, self._resizer, self._leases = inventory, store, resizer, leases
+        self._clock = clock
 
     async def reserve(self, request: ReserveInput) -> ReserveAnswer:
         """Record the floor and share, then size every fleet; the same request again has the same effect.
@@ -55,10 +59,14 @@ class Reservations:
         )
         if held.token_seen > request.lease.token:
             raise stale(snapshot, request.lease, held.token_seen)
-        total = await self._total(snapshot)
+        total, age_s = await self._total(snapshot)
         target = split(total, snapshot.fleets, held.reservations)
-        sizes, reasons = _bounded(snapshot, next_sizes(total, snapshot.fleets, target))
-        reasons += _waiting(snapshot, sizes, target)
+        next_ones = next_sizes(total, snapshot.fleets, target)
+        old = decision_old(snapshot.scope, age_s)
+        if old is not None:
+            next_ones = {f.fleet: max(next_ones[f.fleet], f.desired if f.weight else 0) for f in snapshot.fleets}
+        sizes, reasons = _bounded(snapshot, next_ones)
+        reasons += [*_waiting(snapshot, sizes, target), *([old] if old else [])]
         await self._resizer.resize(snapshot, sizes, leave)
         return ReserveAnswer(
             group=snapshot.group,
@@ -73,16 +81,17 @@ class Reservations:
             GroupName(request.group), ActivityId(request.activity_id), FencingToken(request.token)
         )
 
-    async def _total(self, snapshot: GroupSnapshot) -> int:
-        """The group's size: as last decided, else what runs (never below the declared least)."""
+    async def _total(self, snapshot: GroupSnapshot) -> tuple[int, float]:
+        """The group's size: as last decided, else what runs (never below the declared least). And how old that is, in s."""
         record = (await self._store.load()).get(snapshot.group)
         least, most = bounds(snapshot)
         fixed = snapshot.policy.fixed_nodes
         if fixed is not None:
-            return fixed
+            return fixed, 0.0
         if record and record.latest and record.latest.wanted > 0:
-            return max(least, min(most, record.latest.wanted))
-        return max(least, min(most, snapshot.current))
+            age_s = self._clock.now().timestamp() - record.latest.at_s
+            return max(least, min(most, record.latest.wanted)), age_s
+        return max(least, min(most, snapshot.current)), 0.0
 
 
 def _bounded(snapshot: GroupSnapshot, sizes: dict[FleetId, int]) -> tuple[dict[FleetId, int], list[Reason]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from services.autoscaler.domain.decision import IN
+from services.autoscaler.domain.decision import IN, SHRINK_AGE_S_MAX, decision_old
 from services.autoscaler.domain.group import GroupSnapshot
 from services.autoscaler.domain.ports import Inventory, Sizes, Store
 from services.autoscaler.domain.records import Lane, Outcome
@@ -15,12 +15,11 @@ from shared.contracts.scaling import ScaleInput, ScaleResult, SetDesiredInput, W
 from shared.domain.clock import Clock
 from shared.domain.errors import HeadraceError
 from shared.domain.names import FleetId, GroupName
-from shared.domain.reason import Compared, Reason
+from shared.domain.reason import Reason
 
 POLL_S = 0.5
 FAILURE_LOOK_S = 5.0  # how often the scaling activities are read while waiting
 HOPELESS_AFTER_S = 30.0  # with a failed scaling activity and nothing new in service for so long, waiting is over
-SHRINK_AGE_S_MAX = 30.0  # a decision to take machines away that is older is made anew, from what the load is then
 CLOCK_MARGIN_S = 5.0  # AWS stamps scaling activities by its own clock
 Progress = Callable[[str], None]
 
@@ -67,7 +66,7 @@ class Scaling:
             wanted[f.fleet] = asked if scale.direction == IN else min(f.nodes_max, max(asked, f.desired, floor))
         if scale.direction == IN:
             age_s = self._age_s(scale)
-            reason = _moved(snapshot, scale, reserved=bool(reservations)) or _old(snapshot, age_s)
+            reason = _moved(snapshot, scale, reserved=bool(reservations)) or decision_old(snapshot.scope, age_s)
             if reason:
                 return _result(scale, "refused", reason.text, (reason,))
             leave = replace(leave, not_after_s=self._clock.monotonic() + SHRINK_AGE_S_MAX - age_s + CALL_DEADLINE_S)
@@ -160,15 +159,6 @@ class Scaling:
     def _age_s(self, scale: ScaleInput) -> float:
         """Of the decision, by this process' wall clock."""
         return 0.0 if scale.decided_at_s is None else self._now_s() - scale.decided_at_s
-
-
-def _old(snapshot: GroupSnapshot, age_s: float) -> Reason | None:
-    """Why a scale-in is not right any more though nothing is known to have changed: the load may have."""
-    if age_s <= SHRINK_AGE_S_MAX:
-        return None
-    text = f"the decision is {age_s:.0f} s old; one to take machines away holds for {SHRINK_AGE_S_MAX:.0f} s"
-    compared = (Compared("age_s", age_s, "<=", SHRINK_AGE_S_MAX),)
-    return Reason("DecisionOld", snapshot.scope, text, compared)
 
 
 def _moved(snapshot: GroupSnapshot, scale: ScaleInput, *, reserved: bool) -> Reason | None:
