@@ -123,11 +123,9 @@ def test_an_alarm_executes_a_policy_and_a_suspended_process_does_not() -> None:
     assert aws.group().desired == 14
 
 
-def test_an_alarm_of_ten_seconds_is_looked_at_that_often_and_acts_once_a_minute(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_alarm_of_ten_seconds_is_looked_at_that_often_and_acts_once_a_minute() -> None:
     aws = group()
-    monkeypatch.setattr(aws.alarms, "period_s", lambda _: 10.0)
+    aws.alarms.shortest_s = 10.0
     up = [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 2}]
     settings = {"PolicyType": "StepScaling", "AdjustmentType": "ChangeInCapacity", "EstimatedInstanceWarmup": 0}
     arn = put(aws, **settings, StepAdjustments=up)

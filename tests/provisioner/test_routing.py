@@ -25,11 +25,22 @@ WAIT_S = 30.0
 DELAYS = GroupName("delays")
 
 
+class OvertakenGroups(MemoryGroups):
+    """Once `by` is set, a newer holder's write comes between each read and the write that follows it."""
+
+    by: int | None = None
+
+    async def get(self, name: GroupName) -> Group | None:
+        if self.by is not None:
+            await self._fences.check(f"group/{name}", self.by)
+        return await super().get(name)
+
+
 class World:
     def __init__(self) -> None:
         self.clock = StillClock()
         self.fences = MemoryFences()
-        self.groups, self.pipelines, self.store = MemoryGroups(self.fences), MemoryPipelines(), MemoryRoutes()
+        self.groups, self.pipelines, self.store = OvertakenGroups(self.fences), MemoryPipelines(), MemoryRoutes()
         self.machines, self.mirror = TableMachines(), DictMirror()
         guard = LeaseGuard(self.fences, None, self.clock)
         self.routing = Routing(self.groups, self.pipelines, self.store, self.machines, self.mirror, guard)
@@ -93,19 +104,11 @@ async def test_weights_are_absolute_fenced_and_mirrored_at_once(world: World) ->
         await world.weights(token=6, r1=0, r2=0)
 
 
-async def test_whoever_stood_still_after_the_check_is_fenced_where_it_writes(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    get = world.groups.get
-
-    async def overtaken(name: GroupName) -> Group | None:
-        await world.fences.check("group/delays", 9)
-        return await get(name)
-
-    monkeypatch.setattr(world.groups, "get", overtaken)
+async def test_whoever_stood_still_after_the_check_is_fenced_where_it_writes(world: World) -> None:
+    world.groups.by = 9
     with pytest.raises(StaleLease, match="superseded by 9"):
         await world.weights(token=5, r2=100)
-    known = await get(DELAYS)
+    known = await world.groups.get(DELAYS)
     assert known is not None
     assert [f.weight for f in known.fleets] == [100, 0]
 

@@ -74,6 +74,7 @@ class VirtualAlarms:
         self.breaches: dict[str, Breach] = {}  # by the policy's ARN
         self.orders: dict[str, AlarmOrder] = {}
         self.measured: dict[str, list[Mapping[str, float]]] = {}  # by group
+        self.shortest_s = PERIOD_S_MAX
 
     def state(self, name: str) -> str | None:
         """As fate has set it."""
@@ -88,8 +89,8 @@ class VirtualAlarms:
         return [order.name for order in self.orders.values() if order.action == action]
 
     def period_s(self, actions: AbstractSet[str]) -> float:  # noqa: ARG002  they have none of their own
-        """A minute."""
-        return PERIOD_S_MAX
+        """As fate has set it."""
+        return self.shortest_s
 
     def put(self, order: AlarmOrder) -> None:
         """Keep it."""

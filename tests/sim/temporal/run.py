@@ -86,7 +86,7 @@ class Run:
         self.held_back: list[tuple[bool, Write]] = []
         self.task: Task | None = None
         self.scheduled = False
-        self.failed_tasks = 0
+        self.failed_tasks, self.task_scheduled_id = 0, 0
         self.activities: dict[int, Activity] = {}  # that have not ended, by their number in the class
         self.activities_ever: dict[int, Activity] = {}
         self.timers: dict[int, tuple[asyncio.TimerHandle, int]] = {}
@@ -167,7 +167,7 @@ class Run:
             return
         self.scheduled = True
         if not self.failed_tasks:
-            self.history.add("WORKFLOW_TASK_SCHEDULED", task_queue={"name": self.queue}, attempt=1)
+            self._task_scheduled(1)
         self.server.later(wait_s + self.server.conditions.delay(), self._start_task)
 
     def _start_task(self) -> None:
@@ -179,7 +179,7 @@ class Run:
             return
         self.scheduled = False
         if not self.failed_tasks:
-            self.history.add("WORKFLOW_TASK_STARTED", scheduled_event_id=len(self.history.events))
+            self.history.add("WORKFLOW_TASK_STARTED", scheduled_event_id=self.task_scheduled_id)
         task = self.task = Task(self.pending, self.undelivered, self.failed_tasks + 1, len(self.history.events))
         self.pending, self.undelivered = [], []
         task.limit = self.server.later(TASK_S_MAX, self._lost, task)
@@ -219,8 +219,8 @@ class Run:
         self._stop(task)
         self.server.tasks += 1
         if task.attempt > 1:  # only now do they become history
-            self.history.add("WORKFLOW_TASK_SCHEDULED", task_queue={"name": self.queue}, attempt=task.attempt)
-            self.history.add("WORKFLOW_TASK_STARTED", scheduled_event_id=len(self.history.events))
+            self._task_scheduled(task.attempt)
+            self.history.add("WORKFLOW_TASK_STARTED", scheduled_event_id=self.task_scheduled_id)
         self.failed_tasks = 0
         flags = sorted(worked.flags - self.flags)
         completed = self.history.add(
@@ -242,7 +242,13 @@ class Run:
         self._do_anew(task, wait_s, known=cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND)
 
     def _task_ids(self) -> dict[str, int]:
-        return {"scheduled_event_id": len(self.history.events) - 1, "started_event_id": len(self.history.events)}
+        return {"scheduled_event_id": self.task_scheduled_id, "started_event_id": len(self.history.events)}
+
+    def _task_scheduled(self, attempt: int) -> None:
+        """Other events may come between this one and the task's start."""
+        self.task_scheduled_id = self.history.add(
+            "WORKFLOW_TASK_SCHEDULED", task_queue={"name": self.queue}, attempt=attempt
+        )
 
     def _do_anew(self, task: Task, wait_s: float, *, known: bool = False) -> None:
         """The whole task again; the worker forgets what it made of it."""
