@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.model import OperationNotFoundError
+
 from localcloud.aws import imds, query_protocol, wire_errors
 from localcloud.aws.cloud import Cloud, new_id
 from localcloud.aws.control_api import ControlApi
@@ -29,8 +31,10 @@ from localcloud.aws.request import (
     Asked,
     Environ,
     check_form,
+    check_json,
     digest,
     headers_of,
+    missing_member,
     recognise,
     take_body,
 )
@@ -90,6 +94,7 @@ class Front:
             time.sleep(plight.delay_s)
         self._check_access(asked)
         check_form(asked)
+        check_json(asked)
         reply = self._answer(asked)
         if plight.reply_lost:
             hang_up(asked.environ)
@@ -161,7 +166,7 @@ class Front:
         with self._cloud.services.lock_of(name), view:
             if action == "DeleteSecurityGroup" and form.get("GroupId"):
                 self._cloud.compute.check_unused(form["GroupId"])
-            parts = self._cloud.services.application(environ, keep)
+            parts = self._ask_moto(asked, keep)
             content = b"".join(parts)
             succeeded = bool(seen) and seen[-1][0].startswith("2")
             if service == "ec2" and action == "RunInstances" and succeeded:
@@ -179,6 +184,18 @@ class Front:
             raise not_understood(service, action, status)
         headers = [(key, value) for key, value in headers if key.lower() != "content-length"]
         return Reply(status, [*headers, ("Content-Length", str(len(content)))], content)
+
+    def _ask_moto(self, asked: Asked, start_response: StartResponse) -> Iterable[bytes]:
+        """Its answer, or the refusal where it breaks at what AWS refuses."""
+        try:
+            parts: Iterable[bytes] = self._cloud.services.application(asked.environ, start_response)
+        except OperationNotFoundError as error:
+            raise AwsError("InvalidAction", f"The action {asked.action} is not valid for this web service.") from error
+        except (AttributeError, KeyError, TypeError) as error:  # it takes for granted what AWS requires
+            if not (name := missing_member(asked)):
+                raise
+            raise AwsError("ValidationException", f"{asked.action}: {name} is required") from error
+        return parts
 
     def _follow_machines(self, service: str, action: str, form: dict[str, str]) -> None:
         """EC2 calls that change an instance's state behind its group's back reach the machine, and the group."""

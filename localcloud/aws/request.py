@@ -4,6 +4,7 @@ Everything is bounded here: the body's length, the form's, what characters a for
 """
 
 import hashlib
+import json
 import re
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ BODY_BYTES_MAX = 1 << 30
 BODY_IN_MEMORY_MAX = 8 << 20
 COPY_BYTES = 1 << 20
 AUTO_SCALING_VERSION = "2011-01-01"
+BALANCING_VERSIONS = ("2012-06-01", "2015-12-01")  # of the classic one, and of application and network load balancers
 FORM_BYTES_MAX = 4 << 20
 INSTANCES_PER_CALL_MAX = 1_000
 CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
@@ -88,6 +90,9 @@ def check_form(asked: Asked) -> None:
     for key, value in asked.form.items():
         if wire_errors.UNWRITABLE.search(key) or wire_errors.UNWRITABLE.search(value):
             raise AwsError("MalformedInput", f"{key}: it has a character that XML can not carry")
+    version = asked.form.get("Version", "")
+    if asked.service == "elasticloadbalancing" and asked.action and version not in BALANCING_VERSIONS:
+        raise AwsError("NoSuchVersion", f"The requested version ({version}) of {asked.service} is not valid.")
     if asked.service == "ec2" and asked.action == "RunInstances":
         for name in ("MinCount", "MaxCount"):
             count = asked.form.get(name, "1")
@@ -97,6 +102,35 @@ def check_form(asked: Asked) -> None:
                 raise AwsError(
                     "InstanceLimitExceeded", f"{name}: at most {INSTANCES_PER_CALL_MAX} in one call: {count[:40]}"
                 )
+
+
+def check_json(asked: Asked) -> None:
+    """SerializationException for a body of the JSON protocol that is no JSON object."""
+    if asked.environ.get("HTTP_X_AMZ_TARGET"):
+        json_of(asked)
+
+
+def missing_member(asked: Asked) -> str:
+    """A parameter that AWS requires and a request of the JSON protocol lacks; empty: none, or another protocol."""
+    if not asked.environ.get("HTTP_X_AMZ_TARGET"):
+        return ""
+    shape = query_protocol.operation_of(asked.service, asked.action).input_shape
+    given = json_of(asked)
+    return next((name for name in shape.required_members if given.get(name) is None), "") if shape else ""
+
+
+def json_of(asked: Asked) -> dict[str, Any]:
+    """The body; SerializationException."""
+    asked.body.seek(0)
+    try:
+        found = json.loads(asked.body.read(FORM_BYTES_MAX) or b"{}")
+    except ValueError as error:
+        raise AwsError("SerializationException", f"The body is not JSON: {error}") from error
+    finally:
+        asked.body.seek(0)
+    if not isinstance(found, dict):
+        raise AwsError("SerializationException", "The body is not a JSON object.")
+    return found
 
 
 def headers_of(environ: Environ) -> dict[str, str]:

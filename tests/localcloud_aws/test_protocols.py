@@ -71,13 +71,29 @@ def is_error_in_json(answer: httpx.Response) -> None:
 @pytest.mark.parametrize("service", [*QUERY, "ec2"])
 def test_an_unknown_action_of_a_query_service(localcloud_aws: FrontProcess, service: str) -> None:
     form = headers(service, "application/x-www-form-urlencoded")
-    is_error_in_xml(post(localcloud_aws, b"Action=DoSomethingElse&Version=2016-11-15", form))
+    answer = post(localcloud_aws, b"Action=DoSomethingElse&Version=2016-11-15", form)
+    is_error_in_xml(answer)
+    assert answer.status_code < 500, "a client would try a 5xx again"
 
 
 @pytest.mark.parametrize("service", list(TARGETS))
 def test_an_unknown_action_of_a_json_service(localcloud_aws: FrontProcess, service: str) -> None:
     sent = headers(service, "application/x-amz-json-1.1", **{"X-Amz-Target": f"{TARGETS[service]}.DoSomethingElse"})
-    is_error_in_json(post(localcloud_aws, b"{}", sent))
+    answer = post(localcloud_aws, b"{}", sent)
+    is_error_in_json(answer)
+    assert answer.status_code < 500, "a client would try a 5xx again"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"{bad", "SerializationException"), (b"[1]", "SerializationException"), (b"{}", "ValidationException")],
+)
+def test_a_body_that_no_json_service_takes_is_refused_by_its_name(
+    localcloud_aws: FrontProcess, content: bytes, code: str
+) -> None:
+    sent = headers("ssm", "application/x-amz-json-1.1", **{"X-Amz-Target": "AmazonSSM.GetParameter"})
+    answer = post(localcloud_aws, content, sent)
+    assert (answer.status_code, json.loads(answer.text)["__type"]) == (400, code)
 
 
 @pytest.mark.parametrize("service", [*QUERY, "ec2"])
