@@ -1,10 +1,12 @@
 """What a workflow says about itself while it runs: one text, its reasons, and how far it is."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from temporalio import workflow
 
 from shared.contracts.base import ReasonModel
+from shared.contracts.deployment import AddFleetStep, BakeStep, JudgeStep, RemoveFleetStep, ShareStep, Step
 from shared.contracts.progress import Progress
 
 
@@ -46,3 +48,24 @@ def because(reasons: Sequence[ReasonModel]) -> str:
     'a deployment runs'
     """
     return "; ".join(r.text for r in reasons) or "no reason was given"
+
+
+def step_text(step: Step) -> str:
+    """What a step of a deployment does.
+
+    >>> step_text(BakeStep(seconds=90.0))
+    'baking for 90 s'
+    """
+    match step:
+        case AddFleetStep():
+            return f"making fleet {step.fleet}"
+        case ShareStep():
+            return f"giving {step.fleet} {step.percent} % of the group"
+        case BakeStep():
+            return f"baking for {step.seconds:.0f} s"
+        case JudgeStep():
+            return f"judging {step.fleet} against {step.against or 'nothing'}"
+        case RemoveFleetStep():
+            return f"removing fleet {step.fleet}"
+        case _:
+            assert_never(step)

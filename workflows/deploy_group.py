@@ -30,8 +30,9 @@ from shared.temporal.errors import error_reasons, error_text, error_type
 from workflows import stubs
 from workflows.admitted import OUTCOMES, begin_input, failed, text_of
 from workflows.board import Board, because
-from workflows.deploy_run import ABORTED, JUDGED_BAD, DeployRun, Orders
+from workflows.deploy_run import ABORTED, JUDGED_BAD, DeployRun
 from workflows.lease import LeaseKeeper
+from workflows.orders import Orders
 from workflows.undo import UNDOABLE, shielded
 
 TAKEN_OVER = "TakenOver"

@@ -5,7 +5,6 @@ the new fleet is judged at every chance: while it bakes, while a person pauses, 
 advises is done; a deployment that cannot be judged holds for a person, for a bounded time.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from temporalio import workflow
@@ -23,18 +22,13 @@ from shared.contracts.deployment import (
     ShareStep,
     Step,
 )
-from shared.contracts.provisioning import (
-    AddFleetInput,
-    GroupModel,
-    RemoveFleetInput,
-    SetWeightsInput,
-    WaitMembersInput,
-)
+from shared.contracts.provisioning import AddFleetInput, GroupModel, RemoveFleetInput, SetWeightsInput, WaitMembersInput
 from shared.contracts.scaling import ReserveAnswer, ReserveInput
 from shared.temporal.errors import error_text
 from workflows import stubs
-from workflows.board import Board, because
+from workflows.board import Board, because, step_text
 from workflows.lease import LeaseKeeper, until
+from workflows.orders import Orders
 from workflows.undo import shielded
 
 MEMBERS_WAIT_S_MAX = 900.0
@@ -49,35 +43,6 @@ PAUSE_S_MAX = 4 * 3600.0
 PERCENT = 100
 JUDGED_BAD = "JudgedBad"
 ABORTED = "Aborted"
-
-
-@dataclass(slots=True)
-class Orders:
-    """What people asked for while it runs."""
-
-    paused_by: str = ""
-    aborted_by: str = ""
-    promotions: int = 0
-
-    last_by: str = ""
-
-    def resume(self, by: str) -> None:
-        """Go on."""
-        self.paused_by, self.last_by = "", by
-
-    def promote(self, by: str) -> None:
-        """One share need not be baked or judged any longer."""
-        self.promotions += 1
-        self.resume(by)
-
-    def abort(self, by: str) -> None:
-        """Stop and go back."""
-        self.aborted_by = by
-
-    def take_promotion(self) -> bool:
-        """Whether a promotion was asked for; it counts once."""
-        taken, self.promotions = self.promotions > 0, 0
-        return taken
 
 
 class DeployRun:
@@ -104,8 +69,8 @@ class DeployRun:
             if not isinstance(step, BakeStep | JudgeStep):
                 await self._keeper.before_step(self._watch)
                 self._check_abort()
-            self._say(self._text(step))
-            await self._record("started", self._text(step))
+            self._say(step_text(step))
+            await self._record("started", step_text(step))
             note = await self._act(step)
             if self.past_return:
                 await shielded(self._record_if_possible("done", note))
@@ -219,7 +184,7 @@ class DeployRun:
             baked += workflow.time() - before
             if baked < step.seconds:
                 await self._watch()
-            self._say(self._text(step))
+            self._say(step_text(step))
         return f"baked for {baked:.0f} s"
 
     async def _judge_step(self) -> str:
@@ -318,18 +283,3 @@ class DeployRun:
 
     def _say(self, text: str) -> None:
         self._board.say("running", text, step=self._number)
-
-    def _text(self, step: Step) -> str:
-        match step:
-            case AddFleetStep():
-                return f"making fleet {step.fleet}"
-            case ShareStep():
-                return f"giving {step.fleet} {step.percent} % of the group"
-            case BakeStep():
-                return f"baking for {step.seconds:.0f} s"
-            case JudgeStep():
-                return f"judging {step.fleet} against {step.against or 'nothing'}"
-            case RemoveFleetStep():
-                return f"removing fleet {step.fleet}"
-            case _:
-                assert_never(step)

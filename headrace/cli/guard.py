@@ -3,7 +3,7 @@
 import click
 
 from headrace.cli.declare import end_with, waits
-from headrace.cli.look import LISTINGS, _table
+from headrace.cli.listings import LISTINGS, show_list
 from headrace.cli.output import output_option
 from headrace.cli.session import Session, with_session
 from headrace.declaring import duration_s
@@ -118,7 +118,7 @@ def list_drift(session: Session, *, group: str, include_repaired: bool) -> None:
     """  # noqa: D301  click keeps a block after this mark as it is
     found = session.client.get("/v1/drift", group=group, include_repaired="true" if include_repaired else "")
     if not session.output.document(found["items"]):
-        _table(session.output, LISTINGS["drift"], found["items"])
+        show_list(session.output, LISTINGS["drift"], found["items"])
 
 
 @drift.command("check")

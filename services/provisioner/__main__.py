@@ -29,14 +29,15 @@ from services.provisioner.adapters.pulumi_site import PulumiSite
 from services.provisioner.adapters.pulumi_stacks import PulumiStacks
 from services.provisioner.adapters.redis_routes import RedisRoutes
 from services.provisioner.adapters.uv_builds import UvBuilds, UvSite
-from services.provisioner.domain import ports
+from services.provisioner.domain import ports, stores
 from services.provisioner.domain.group_stack import Site
 from services.provisioner.grpc_api import ALLOWED, SERVICE, JoinApi, ProvisionerApi
 from services.provisioner.operations.copies import Copies
 from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
-from services.provisioner.operations.groups import ControlPlane, GroupCloud, Groups, GroupStores
+from services.provisioner.operations.group_plans import ControlPlane, GroupCloud, GroupPlans, GroupStores
+from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.joining import Joining
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.pipelines import Pipelines
@@ -64,14 +65,14 @@ from shared.temporal.worker import ActivityWorker
 class Adapters:
     """What the ports are made of; the simulator has its own."""
 
-    groups: ports.GroupStore
-    fences: ports.Fences
-    pipelines: ports.PipelineStore
-    environments: ports.EnvironmentStore
-    runs: ports.StackStore
-    drift: ports.DriftStore
-    routes: ports.RouteStore
-    nodes: ports.NodeStore
+    groups: stores.GroupStore
+    fences: stores.Fences
+    pipelines: stores.PipelineStore
+    environments: stores.EnvironmentStore
+    runs: stores.StackStore
+    drift: stores.DriftStore
+    routes: stores.RouteStore
+    nodes: stores.NodeStore
     stacks: ports.Stacks
     processes: ports.Processes
     machines: ports.Machines
@@ -95,6 +96,7 @@ class Service:
     """The Provisioner, ready to be served."""
 
     groups: Groups
+    plans: GroupPlans
     copies: Copies
     pipelines: Pipelines
     environments: Environments
@@ -120,9 +122,10 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         ca_pem=a.authority.certificate_pem,
         server_name=settings.join_server_name,
     )
-    stores = GroupStores(a.groups, a.pipelines, a.runs)
     cloud = GroupCloud(a.machines, a.sites, a.bundles, a.tokens, a.prices, a.topics)
-    groups = Groups(stores, cloud, runner, routing, guard, control, a.clock)
+    kept = GroupStores(a.groups, a.pipelines, a.runs)
+    plans = GroupPlans(kept, cloud, control)
+    groups = Groups(kept, cloud, runner, routing, guard, plans, a.clock)
     copies = Copies(
         a.groups, a.pipelines, groups, a.machines, a.bundles, a.topics, a.driver, guard, settings.rating_sink
     )
@@ -135,6 +138,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
     joining = Joining(settings.stack, a.groups, a.nodes, a.machines, a.authority, routing, kafka, a.clock)
     return Service(
         groups=groups,
+        plans=plans,
         copies=copies,
         pipelines=pipelines,
         environments=environments,
@@ -142,7 +146,7 @@ def build(settings: ProvisionerSettings, adapters: Adapters) -> Service:
         drifting=drifting,
         sweeping=sweeping,
         joining=joining,
-        api=ProvisionerApi(groups, pipelines, environments, routing, drifting, joining, office, kafka),
+        api=ProvisionerApi(groups, plans, pipelines, environments, routing, drifting, joining, office, kafka),
         join_api=JoinApi(joining),
         activities=ProvisionerActivities(
             groups, copies, pipelines, environments, routing, drifting, sweeping, office, a.clock

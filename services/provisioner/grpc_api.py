@@ -15,6 +15,7 @@ from headraceapi.provisioner.v1.provisioner_pb2_grpc import (
 from services.provisioner.operations.dead_letters import DeadLetterOffice
 from services.provisioner.operations.drifting import Drifting
 from services.provisioner.operations.environments import Environments
+from services.provisioner.operations.group_plans import GroupPlans
 from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.joining import Joining, JoinRequest
 from services.provisioner.operations.pipelines import Pipelines
@@ -40,6 +41,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
     def __init__(  # noqa: PLR0913  one operation each
         self,
         groups: Groups,
+        plans: GroupPlans,
         pipelines: Pipelines,
         environments: Environments,
         routing: Routing,
@@ -50,6 +52,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
     ) -> None:
         """One for the whole service."""
         self._groups = groups
+        self._plans = plans
         self._pipelines = pipelines
         self._environments = environments
         self._routing = routing
@@ -128,7 +131,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
             spec = ServerGroup.model_validate_json(request.spec_json)
         except ValueError as e:
             raise InvalidInput(f"spec_json: {e}", field="spec_json") from e
-        changes, warnings = await self._groups.plan(spec)
+        changes, warnings = await self._plans.preview(spec)
         return pb.PlanGroupResponse(changes=changes, warnings=warnings)
 
     async def _may_read(self, caller: Identity, group: str) -> None:

@@ -24,7 +24,7 @@ from shared.domain.errors import InvalidInput, Throttled, Unavailable
 from shared.domain.names import GroupName
 from shared.system import SystemClock
 from tests.autoscaler.groups import GROUP
-from tests.autoscaler.test_operations import ask, scale
+from tests.autoscaler.requests import ask, scale
 from tests.autoscaler.waiting import eventually
 from tests.autoscaler.world import World, world
 

@@ -29,7 +29,7 @@ from shared.temporal.client import connect
 from shared.temporal.errors import error_type
 from shared.temporal.worker import ActivityWorker, connected
 from tests.autoscaler.groups import GROUP, decided, signals, snapshot
-from tests.autoscaler.test_operations import TWO, ask, scale
+from tests.autoscaler.requests import TWO, ask, scale
 from tests.autoscaler.world import World, world
 
 NUMBERS = itertools.count(1)

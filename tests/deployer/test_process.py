@@ -24,7 +24,8 @@ from shared.grpc.client import open_channel
 from shared.temporal.client import connect
 from tests.localcloud_aws.front import FrontProcess
 from tests.workflows.conftest import playing
-from tests.workflows.world import World, code
+from tests.workflows.world import World
+from tests.workflows.world_state import code
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S_MAX = 90.0

@@ -60,3 +60,20 @@ class ModelWorld:
 
 def hook(name: str, transition: str, **more: Any) -> dict[str, Any]:
     return {"LifecycleHookName": name, "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}", **more}
+
+
+def mixed(overrides: list[tuple[str, int | None]], **distribution: Any) -> dict[str, Any]:
+    """Of a request: a group of these types (with weights) in place of its launch template."""
+    return {
+        "LaunchTemplate": None,
+        "MixedInstancesPolicy": {
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "1"},
+                "Overrides": [
+                    {"InstanceType": name} | ({"WeightedCapacity": str(weight)} if weight else {})
+                    for name, weight in overrides
+                ],
+            },
+            "InstancesDistribution": distribution,
+        },
+    }

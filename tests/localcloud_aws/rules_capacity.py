@@ -139,31 +139,31 @@ RULES = (
     Rule(
         "Uneven zones are evened out by launching first, a tenth of the maximum (or one) above it",
         SCALING + "auto-scaling-benefits.html",
-        "test_capacity.py::test_zones_are_evened_out_by_launching_first_once_there_is_room_again",
+        "test_zones.py::test_zones_are_evened_out_by_launching_first_once_there_is_room_again",
         NO_MODEL,
     ),
     Rule(
         "Suspended AZRebalance, Launch or Terminate leave the zones as they are",
         SCALING + "as-suspend-resume-processes.html",
-        "test_capacity.py::test_zones_are_left_as_they_are_while_the_process_is_suspended",
+        "test_zones.py::test_zones_are_left_as_they_are_while_the_process_is_suspended",
         NO_MODEL,
     ),
     Rule(
         "Instances of a zone that the group has left are moved",
         SCALING + "as-add-availability-zone.html",
-        "test_capacity.py::test_instances_of_a_zone_that_the_group_has_left_are_moved",
+        "test_zones.py::test_instances_of_a_zone_that_the_group_has_left_are_moved",
         NO_MODEL,
     ),
     Rule(
         "balanced-only waits for the zone that has no room",
         SCALING + "ec2-auto-scaling-availability-zone-balanced.html",
-        "test_capacity.py::test_balanced_only_waits_for_the_zone_that_has_no_room",
+        "test_zones.py::test_balanced_only_waits_for_the_zone_that_has_no_room",
         STORED,
     ),
     Rule(
         "Weights fill the desired capacity and may overshoot it; scale-in does not fall below it",
         SCALING + "ec2-auto-scaling-mixed-instances-groups-instance-weighting.html",
-        "test_capacity.py::test_weights_fill_the_desired_capacity_and_may_overshoot_it",
+        "test_purchase_options.py::test_weights_fill_the_desired_capacity_and_may_overshoot_it",
         STORED,
     ),
     Rule(
@@ -193,19 +193,19 @@ RULES = (
     Rule(
         "The next type of the list is taken where the first has no room",
         SCALING + "allocation-strategies.html",
-        "test_capacity.py::test_the_next_type_is_taken_where_the_first_has_no_room",
+        "test_purchase_options.py::test_the_next_type_is_taken_where_the_first_has_no_room",
         STORED,
     ),
     Rule(
         "On-demand base capacity and percentage above it",
         SCALING + "mixed-instances-groups-set-up-overview.html",
-        "test_capacity.py::test_on_demand_base_and_percentage",
+        "test_purchase_options.py::test_on_demand_base_and_percentage",
         STORED,
     ),
     Rule(
         "Scale-in keeps the share of on demand",
         SCALING + "ec2-auto-scaling-termination-policies.html",
-        "test_capacity.py::test_scale_in_keeps_the_share_of_on_demand",
+        "test_purchase_options.py::test_scale_in_keeps_the_share_of_on_demand",
         NO_MODEL,
     ),
     Rule(

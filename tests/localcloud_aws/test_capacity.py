@@ -1,4 +1,4 @@
-"""How a group keeps its capacity: replacement within bounds, weights, purchase options, zones, lifetime, cooldown."""
+"""How a group keeps its capacity: replacement within bounds, lifetime, rebalance, what is attached, protected or deleted."""
 
 from collections import Counter
 from typing import Any
@@ -7,13 +7,10 @@ import pytest
 
 from localcloud.aws.autoscaling.compute import Condition, Stray
 from localcloud.aws.autoscaling.plans import TemplateRef
-from localcloud.aws.autoscaling.records import Member
-from localcloud.aws.autoscaling.zones import moves
 from localcloud.aws.errors import AwsError
-from tests.localcloud_aws.model_world import ModelWorld, hook
+from tests.localcloud_aws.model_world import ModelWorld, hook, mixed
 
 GROUP = {"AutoScalingGroupName": "web"}
-TEMPLATE = {"LaunchTemplateId": "lt-1", "Version": "1"}
 DAY_S = 86_400
 
 
@@ -27,22 +24,6 @@ def impair(aws: ModelWorld, count: int) -> list[str]:
         aws.compute.conditions[member.id] = Condition.IMPAIRED
         aws.poke(member)
     return [m.id for m in sick]
-
-
-def mixed(overrides: list[tuple[str, int | None]], **distribution: Any) -> dict[str, Any]:
-    return {
-        "LaunchTemplate": None,
-        "MixedInstancesPolicy": {
-            "LaunchTemplate": {
-                "LaunchTemplateSpecification": TEMPLATE,
-                "Overrides": [
-                    {"InstanceType": name} | ({"WeightedCapacity": str(weight)} if weight else {})
-                    for name, weight in overrides
-                ],
-            },
-            "InstancesDistribution": distribution,
-        },
-    }
 
 
 # ------------------------------------------------------------------------------------------------------- replacement
@@ -132,169 +113,6 @@ def test_capacity_rebalance_replaces_a_spot_instance_at_risk_before_it_is_lost()
         aws.pass_s(30)
         assert (risky.id in aws.group().members) != wanted
         assert aws.states() == ["InService"] * 2
-
-
-# ------------------------------------------------------------------------------------------------------------- zones
-
-
-def even(aws: ModelWorld) -> bool:
-    counts = Counter(dict.fromkeys(aws.group().zones, 0))
-    counts.update(m.zone for m in aws.group().capacity)
-    return max(counts.values()) - min(counts.values()) <= 1
-
-
-def uneven_group(**more: Any) -> ModelWorld:
-    """Six instances in two of three zones: the third had no room."""
-    aws = ModelWorld(boot_s=30)
-    aws.compute.refusals = {"us-east-1c": "InsufficientInstanceCapacity"}
-    aws.create(DesiredCapacity=6, **more)
-    aws.pass_s(30)
-    assert not even(aws)
-    return aws
-
-
-def test_zones_are_evened_out_by_launching_first_once_there_is_room_again() -> None:
-    aws = uneven_group()
-    aws.compute.refusals = {}
-    least, most = 6, 6
-    for _ in range(120):
-        aws.pass_s(5)
-        least = min(least, aws.states().count("InService"))
-        most = max(most, len(aws.group().capacity))
-    assert even(aws)
-    assert (least, most) == (6, 7)  # a tenth of the maximum of ten more, at most
-    assert any("to balance instances in zones us-east-1c" in a["Cause"] for a in aws.activities())
-
-
-@pytest.mark.parametrize("process", ["AZRebalance", "Launch", "Terminate"])
-def test_zones_are_left_as_they_are_while_the_process_is_suspended(process: str) -> None:
-    aws = uneven_group()
-    aws.compute.refusals = {}
-    aws.call("SuspendProcesses", **GROUP, ScalingProcesses=[process])
-    before = set(aws.group().members)
-    aws.pass_s(3600)
-    assert set(aws.group().members) == before
-    aws.call("ResumeProcesses", **GROUP)
-    aws.pass_s(3600)
-    assert even(aws)
-
-
-def test_zones_of_protected_instances_are_left_alone() -> None:
-    aws = uneven_group(NewInstancesProtectedFromScaleIn=True)
-    aws.compute.refusals = {}
-    before = set(aws.group().members)
-    aws.pass_s(3600)
-    assert set(aws.group().members) == before
-
-
-def test_instances_of_a_zone_that_the_group_has_left_are_moved() -> None:
-    aws = ModelWorld(boot_s=30)
-    aws.create(DesiredCapacity=6)
-    aws.pass_s(30)
-    aws.call("UpdateAutoScalingGroup", **GROUP, VPCZoneIdentifier="subnet-a,subnet-b")
-    lowest = 6
-    for _ in range(60):
-        aws.pass_s(5)
-        lowest = min(lowest, aws.states().count("InService"))
-    assert {m.zone for m in aws.members()} == {"us-east-1a", "us-east-1b"}
-    assert (lowest, len(aws.members())) == (6, 6)
-
-
-def test_balanced_only_waits_for_the_zone_that_has_no_room() -> None:
-    aws = ModelWorld()
-    aws.compute.refusals = {"us-east-1c": "InsufficientInstanceCapacity"}
-    aws.create(DesiredCapacity=6, AvailabilityZoneDistribution={"CapacityDistributionStrategy": "balanced-only"})
-    assert Counter(m.zone for m in aws.members()) == {"us-east-1a": 1, "us-east-1b": 1}
-    aws.compute.refusals = {}
-    aws.pass_s(10)
-    assert set(Counter(m.zone for m in aws.members()).values()) == {2}
-
-
-@pytest.mark.parametrize(
-    ("counts", "wanted"),
-    [((2, 2, 2), 0), ((3, 2, 2), 0), ((4, 1, 1), 2), ((3, 3, 1), 1), ((6, 0, 0), 4), ((1, 0, 0), 0)],
-)
-def test_how_many_have_to_move(counts: tuple[int, ...], wanted: int) -> None:
-    ref = TemplateRef("lt-1", "lt-1", "1")
-    members = [
-        Member(f"i-{z}{n}", f"z{z}", "s", "t", ref, 0.0, 0.0) for z, count in enumerate(counts) for n in range(count)
-    ]
-    assert moves([f"z{z}" for z in range(len(counts))], members) == wanted
-
-
-# ------------------------------------------------------------------------------------- weights and purchase options
-
-
-def test_weights_fill_the_desired_capacity_and_may_overshoot_it() -> None:
-    aws = ModelWorld()
-    aws.create(DesiredCapacity=10, MaxSize=20, **mixed([("c5.2xlarge", 4), ("c5.xlarge", 2)]))
-    assert [m.weight for m in aws.members()] == [4, 4, 4]
-    described = aws.call("DescribeAutoScalingGroups")["AutoScalingGroups"][0]
-    assert {i["WeightedCapacity"] for i in described["Instances"]} == {"4"}
-    aws.call("SetDesiredCapacity", **GROUP, DesiredCapacity=6)
-    assert aws.group().units == 8, "scale-in does not fall below the desired capacity"
-    aws.call("SetDesiredCapacity", **GROUP, DesiredCapacity=4)
-    assert aws.group().units == 4
-
-
-def test_instances_that_come_and_go_by_calls_count_by_their_weight() -> None:
-    aws = ModelWorld()
-    aws.create(DesiredCapacity=8, MaxSize=8, **mixed([("c5.2xlarge", 4)]))
-    one, two = [m.id for m in aws.members()]
-    aws.call("EnterStandby", **GROUP, InstanceIds=[one], ShouldDecrementDesiredCapacity=True)
-    assert (aws.group().desired, aws.group().units) == (4, 4)
-    aws.call("ExitStandby", **GROUP, InstanceIds=[one])
-    assert (aws.group().desired, aws.group().units) == (8, 8)
-    aws.call("TerminateInstanceInAutoScalingGroup", InstanceId=two, ShouldDecrementDesiredCapacity=True)
-    assert (aws.group().desired, [m.id for m in aws.members()]) == (4, [one])
-
-
-def test_the_next_type_is_taken_where_the_first_has_no_room() -> None:
-    aws = ModelWorld()
-    aws.compute.refusals = {"c5.2xlarge": "InsufficientInstanceCapacity"}
-    aws.create(DesiredCapacity=4, **mixed([("c5.2xlarge", 4), ("c5.xlarge", 2)]))
-    assert [(m.instance_type, m.weight) for m in aws.members()] == [("c5.xlarge", 2)] * 2
-
-
-@pytest.mark.parametrize(
-    ("base", "above", "desired", "on_demand"),
-    [(0, 100, 4, 4), (0, 0, 4, 0), (2, 50, 6, 4), (5, 0, 3, 3), (0, 25, 4, 1)],
-)
-def test_on_demand_base_and_percentage(base: int, above: int, desired: int, on_demand: int) -> None:
-    aws = ModelWorld()
-    spread = {"OnDemandBaseCapacity": base, "OnDemandPercentageAboveBaseCapacity": above}
-    aws.create(DesiredCapacity=desired, **mixed([("m6a.large", None)], **spread))
-    assert sum(not m.spot for m in aws.members()) == on_demand
-    assert sum(aws.compute.orders[m.id].spot for m in aws.members()) == desired - on_demand
-
-
-def test_scale_in_keeps_the_share_of_on_demand() -> None:
-    aws = ModelWorld()
-    spread = {"OnDemandBaseCapacity": 1, "OnDemandPercentageAboveBaseCapacity": 0}
-    aws.create(DesiredCapacity=4, **(mixed([("m6a.large", None)], **spread) | {"VPCZoneIdentifier": "subnet-a"}))
-    aws.call("SetDesiredCapacity", **GROUP, DesiredCapacity=1)
-    assert [m.spot for m in aws.members()] == [False]
-
-
-@pytest.mark.parametrize(
-    ("what", "overrides", "distribution"),
-    [
-        ("some weights", [("a.large", 1), ("b.large", None)], {}),
-        ("weight", [("a.large", 1000)], {}),
-        ("same type twice", [("a.large", None), ("a.large", None)], {}),
-        ("percentage", [("a.large", None)], {"OnDemandPercentageAboveBaseCapacity": 101}),
-        ("base", [("a.large", None)], {"OnDemandBaseCapacity": -1}),
-        ("strategy", [("a.large", None)], {"SpotAllocationStrategy": "cheapest"}),
-        ("pools", [("a.large", None)], {"SpotInstancePools": 21}),
-    ],
-)
-def test_mixed_instances_are_checked(
-    what: str, overrides: list[tuple[str, int | None]], distribution: dict[str, Any]
-) -> None:
-    aws = ModelWorld()
-    with pytest.raises(AwsError) as refusal:
-        aws.create(**mixed(overrides, **distribution))
-    assert (refusal.value.code, aws.world.groups) == ("ValidationError", {}), what
 
 
 # -------------------------------------------------------------------------------------------- attach, balance, delete

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from services.provisioner.domain.declared import DeclaredFields
 from services.provisioner.domain.group import FleetState, Inventory, Machine
-from services.provisioner.domain.ports import DeclaredFields, LiveFields
+from services.provisioner.domain.ports import LiveFields
 from shared.domain.errors import Unavailable
 from shared.domain.names import FleetId, GroupName, Workspace
 from tests.provisioner.examples import NOW

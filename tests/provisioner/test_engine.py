@@ -283,10 +283,10 @@ async def test_a_cancelled_run_ends_politely_and_leaves_no_lock(running: Running
 
 async def test_a_plan_shows_what_would_be_done(running: Running, unique_name: str) -> None:
     group = unique_name
-    changes, warnings = await running.service.groups.plan(spec(group, most=6))
+    changes, warnings = await running.service.plans.preview(spec(group, most=6))
     assert f"create autoscaling group default-{group}-r1" in changes
     assert "about $63 to $378 a month for 1 to 6 machines of m6a.large, on demand" in warnings
     await make(running, group)
-    changes, _ = await running.service.groups.plan(spec(group, most=6, node_type="m6a.xlarge"))
+    changes, _ = await running.service.plans.preview(spec(group, most=6, node_type="m6a.xlarge"))
     assert f"update autoscaling group default-{group}-r1: MaxSize 4 -> 6" in changes
     assert "node type m6a.large -> m6a.xlarge: from the next revision on" in changes

@@ -16,7 +16,8 @@ from shared.contracts.provisioning import (
     ProvisionPipelineInput,
 )
 from tests.workflows.conftest import Theatre
-from tests.workflows.world import Fault, World, code
+from tests.workflows.world import World
+from tests.workflows.world_state import Fault, code
 
 GROUP = ServerGroup(
     name="delays", kind="transform", environment="flights-env", scaling=ProvisionedScaling(desired_nodes=2)

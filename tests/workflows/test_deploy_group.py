@@ -8,9 +8,11 @@ from shared.contracts.objects import Autoscaling, Rolling, ServerGroup, Slo
 from shared.contracts.progress import Progress
 from shared.domain.names import GroupName
 from tests.sim.temporal.playing import Play
+from tests.workflows.answers import blocked, park, stop
 from tests.workflows.conftest import Theatre
 from tests.workflows.virtual_time import in_play
-from tests.workflows.world import World, blocked, code, park, stop
+from tests.workflows.world import World
+from tests.workflows.world_state import code
 
 GROUP = ServerGroup(
     name="delays",

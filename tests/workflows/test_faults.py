@@ -22,7 +22,8 @@ from shared.contracts.provisioning import (
 from shared.contracts.rating import RateInput, RemoveCopyInput
 from shared.contracts.scaling import ScaleInput
 from tests.workflows.conftest import Theatre
-from tests.workflows.world import Fault, World, code
+from tests.workflows.world import World
+from tests.workflows.world_state import Fault, code
 
 GROUP = ServerGroup(
     name="delays",

@@ -9,7 +9,8 @@ from shared.contracts.deployment import RollBackInput
 from shared.contracts.provisioning import Revision
 from tests.workflows.conftest import Theatre
 from tests.workflows.test_deploy_group import GROUP
-from tests.workflows.world import ENVIRONMENT, Fault, FleetState, World, code
+from tests.workflows.world import World
+from tests.workflows.world_state import ENVIRONMENT, Fault, FleetState, code
 
 SWEEPS = ("observer.sweep", "provisioner.sweep", "autoscaler.sweep")
 GIVEN = RollBackInput(group="delays", deployment_id="", good_fleet="delays-r1", bad_fleet="delays-r2", request_id="r")

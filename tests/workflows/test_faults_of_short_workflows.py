@@ -10,7 +10,8 @@ from shared.contracts.provisioning import BuildEnvironmentInput, DestroyInput
 from tests.workflows.conftest import Theatre
 from tests.workflows.test_deploy_group import GROUP
 from tests.workflows.test_other_workflows import finding
-from tests.workflows.world import Fault, World
+from tests.workflows.world import World
+from tests.workflows.world_state import Fault
 
 UNHEARD = {"observer.heartbeat"}
 OUTCOMES = {"before": {"failed", "refused"}, "after": {"failed"}, "cancel": {"cancelled", "done"}}

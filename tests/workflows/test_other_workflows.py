@@ -22,9 +22,11 @@ from shared.contracts.provisioning import (
 from shared.contracts.scaling import ScaleInput
 from shared.temporal.client import connect
 from tests.sim.temporal.playing import Play
+from tests.workflows.answers import blocked, park
 from tests.workflows.conftest import Theatre, playing
 from tests.workflows.virtual_time import in_play
-from tests.workflows.world import Fault, World, blocked, code, park
+from tests.workflows.world import World
+from tests.workflows.world_state import Fault, code
 from workflows.check_drift import to_repair
 
 LOOK_S = 0.05

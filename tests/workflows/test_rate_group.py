@@ -7,9 +7,10 @@ from shared.contracts.activities import SweepReport
 from shared.contracts.provisioning import MembersState, OperationResult
 from shared.contracts.rating import RateInput
 from tests.sim.temporal.playing import Play
+from tests.workflows.answers import blocked
 from tests.workflows.test_other_workflows import GROUP
 from tests.workflows.virtual_time import in_play
-from tests.workflows.world import World, blocked
+from tests.workflows.world import World
 
 GIVEN = RateInput(group="delays", request_id="op-1")
 NAME = queues.rate_id("delays")

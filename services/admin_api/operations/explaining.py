@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from services.admin_api.domain.roles import Actor, Verb
 from services.admin_api.operations.context import Context
 from services.admin_api.operations.peers import Asked
-from services.admin_api.operations.views import Explanation, Timeline, TimelineEntry
+from services.admin_api.operations.reports import Explanation, Timeline, TimelineEntry
 from shared.contracts.admission import TTL_S_MIN, ActivityModel, BeginAnswer, BeginInput, VerdictModel
 from shared.contracts.deployment import DeploymentModel
 from shared.contracts.provisioning import DriftFinding

@@ -4,7 +4,8 @@ from services.admin_api.domain.records import Operation
 from services.admin_api.domain.roles import Actor, Verb
 from services.admin_api.operations.context import Context
 from services.admin_api.operations.long_work import LongWork
-from services.admin_api.operations.views import Held, RampView
+from services.admin_api.operations.reports import RampView
+from services.admin_api.operations.views import Held
 from shared.contracts import queues
 from shared.domain.errors import InvalidInput, NotFound
 from shared.domain.scope import Scope

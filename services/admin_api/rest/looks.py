@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from services.admin_api.domain.roles import Verb
 from services.admin_api.operations.peers import Asked
-from services.admin_api.operations.views import (
+from services.admin_api.operations.reports import (
     Activities,
     Alarms,
     Explanation,

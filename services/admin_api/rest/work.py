@@ -7,17 +7,8 @@ from fastapi import APIRouter, Query, Response
 from services.admin_api.domain.roles import Verb
 from services.admin_api.operations.deploying import Wanted
 from services.admin_api.operations.peers import Asked
-from services.admin_api.operations.views import (
-    Deployments,
-    Drift,
-    Held,
-    OperationList,
-    OperationView,
-    Ramps,
-    RampView,
-    Revisions,
-    RevisionView,
-)
+from services.admin_api.operations.reports import Deployments, Drift, Ramps, RampView, Revisions, RevisionView
+from services.admin_api.operations.views import Held, OperationList, OperationView
 from services.admin_api.rest.bodies import (
     DeployRequest,
     DriftRequest,

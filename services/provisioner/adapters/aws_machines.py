@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.provisioner.adapters.pulumi_live import own_tags
-from services.provisioner.domain.declared import ASG, SECURITY_GROUP, TEMPLATE, digest, rules_text
+from services.provisioner.domain.declared import ASG, SECURITY_GROUP, TEMPLATE, DeclaredFields, digest, rules_text
 from services.provisioner.domain.group import FleetState, Inventory, Machine
-from services.provisioner.domain.ports import DeclaredFields, LiveFields
+from services.provisioner.domain.ports import LiveFields
 from services.provisioner.domain.resources import PortRule
 from shared.aws.clients import aws_client, aws_error
 from shared.aws.groups import MANAGED, AsgInventory, AsgState

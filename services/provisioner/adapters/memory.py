@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.provisioner.adapters.postgres_groups import stale_generation, superseded
+from services.provisioner.domain.declared import DeclaredFields
 from services.provisioner.domain.drift import Finding
 from services.provisioner.domain.environment import EnvironmentIntent, EnvironmentState
 from services.provisioner.domain.group import Bundle, Fleet, Group, GroupIntent, StageSeat
 from services.provisioner.domain.pipeline import PipelineIntent, PipelineState
-from services.provisioner.domain.ports import DeclaredFields
 from services.provisioner.domain.runs import ProcessMark, StackRun
 from services.provisioner.domain.traffic import GroupRoutes
 from shared.domain.names import FleetId, GroupName, PipelineName

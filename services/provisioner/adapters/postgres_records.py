@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from services.provisioner.adapters import rows
 from services.provisioner.adapters.postgres_groups import stale_generation
 from services.provisioner.adapters.tables import DRIFT_FINDINGS, ENVIRONMENTS, NODES, ROUTES, STACK_RUNS, STACKS
+from services.provisioner.domain.declared import DeclaredFields
 from services.provisioner.domain.drift import Finding
 from services.provisioner.domain.environment import EnvironmentIntent, EnvironmentState
 from services.provisioner.domain.group import Bundle
-from services.provisioner.domain.ports import DeclaredFields
 from services.provisioner.domain.runs import ProcessMark, StackRun
 from services.provisioner.domain.traffic import GroupRoutes
 from shared.database import Database

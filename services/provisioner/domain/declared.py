@@ -17,7 +17,7 @@ TEMPLATE = "launch template"
 SECURITY_GROUP = "security group"
 ROLE = "role"
 PROFILE = "instance profile"
-Fields = Mapping[str, Mapping[str, str]]  # resource -> field -> value
+DeclaredFields = Mapping[str, Mapping[str, str]]  # resource -> field -> value
 HIDDEN = frozenset({"UserData", "Policy", "Trust"})  # long: shown as a digest
 SHOWN_LENGTH_MAX = 60
 
@@ -77,7 +77,7 @@ def document(text: str) -> str:
     return digest(json.dumps(json.loads(text), sort_keys=True))
 
 
-def changes_between(old: Fields, new: Fields) -> tuple[str, ...]:
+def changes_between(old: DeclaredFields, new: DeclaredFields) -> tuple[str, ...]:
     """One line a change, for people; empty when nothing would change."""
     lines = [f"create {r}" for r in sorted(new.keys() - old.keys())]
     for resource in sorted(new.keys() & old.keys()):

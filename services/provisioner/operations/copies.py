@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from services.provisioner.domain.group import Group, GroupIntent
 from services.provisioner.domain.load import Calls, LoadFound, LoadOrder, LoadStep, Posts, TopicFeed, sample_events
-from services.provisioner.domain.ports import Bundles, GroupStore, LoadDriver, Machines, PipelineStore, Topics
+from services.provisioner.domain.ports import Bundles, LoadDriver, Machines, Topics
+from services.provisioner.domain.stores import GroupStore, PipelineStore
 from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.rehearsal import Rehearsal, rehearsal

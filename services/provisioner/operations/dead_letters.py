@@ -1,7 +1,8 @@
 """Dead letters of a stage: shown, and redriven at a bounded rate, each once however often it is asked for."""
 
 from services.provisioner.domain.dead_letters import Letter, chosen
-from services.provisioner.domain.ports import DeadLetterTopics, PipelineStore
+from services.provisioner.domain.ports import DeadLetterTopics
+from services.provisioner.domain.stores import PipelineStore
 from shared.contracts.dead_letters import DeadLetter, DeadLetters, RedriveInput, RedriveReport
 from shared.contracts.node import topic_dead, topic_in
 from shared.contracts.objects import Pipeline

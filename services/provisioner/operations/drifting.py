@@ -7,7 +7,7 @@ back.
 
 from dataclasses import replace
 
-from services.provisioner.domain.declared import Fields
+from services.provisioner.domain.declared import DeclaredFields
 from services.provisioner.domain.drift import (
     EXISTS,
     MISSING,
@@ -19,8 +19,9 @@ from services.provisioner.domain.drift import (
     merged,
     repairable,
 )
-from services.provisioner.domain.ports import DriftStore, Machines, Stacks, StackStore
+from services.provisioner.domain.ports import Machines, Stacks
 from services.provisioner.domain.runs import StackDifference
+from services.provisioner.domain.stores import DriftStore, StackStore
 from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.translation import finding_model
@@ -100,7 +101,7 @@ class Drifting:
         await self._look_by_describing(name)
         return result
 
-    async def _at_rest(self) -> dict[GroupName, Fields]:
+    async def _at_rest(self) -> dict[GroupName, DeclaredFields]:
         """Without copies: they go within minutes, and what is written to them needs a lease of their original."""
         busy = {r.group for r in await self._runs.running()} | await self._groups.copies()
         return {g: fields for g, fields in (await self._runs.declared()).items() if g not in busy}
@@ -121,7 +122,7 @@ class Drifting:
         await self._record(group, found, None)
         return tuple(f for f in found if repairable(f))
 
-    def _findings(self, group: GroupName, difference: StackDifference, fields: Fields) -> tuple[Finding, ...]:
+    def _findings(self, group: GroupName, difference: StackDifference, fields: DeclaredFields) -> tuple[Finding, ...]:
         now = self._clock.now()
         if difference.gone:
             return (Finding(group, difference.resource, EXISTS, "yes", MISSING, "destructive", PROVISIONER, now),)

@@ -1,13 +1,9 @@
 """Environments: lock, check, find or build, publish. The same lock is built once, whatever it is called."""
 
-from services.provisioner.domain.environment import (
-    EnvironmentIntent,
-    check_python,
-    check_runtime,
-    environment_digest,
-)
+from services.provisioner.domain.environment import EnvironmentIntent, check_python, check_runtime, environment_digest
 from services.provisioner.domain.group import Bundle
-from services.provisioner.domain.ports import Bundles, EnvironmentBuilds, EnvironmentStore, GroupStore
+from services.provisioner.domain.ports import Bundles, EnvironmentBuilds
+from services.provisioner.domain.stores import EnvironmentStore, GroupStore
 from services.provisioner.operations.translation import environment_intent, environment_model, spec_of
 from shared.contracts.provisioning import BuildEnvironmentInput, EnvironmentModel
 from shared.domain.errors import HeadraceError, NotFound, Refused

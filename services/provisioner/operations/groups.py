@@ -1,43 +1,23 @@
-"""Groups and their fleets: register, plan, make, change, remove, wait for members. Each is idempotent."""
+"""Groups and their fleets: register, make, change, remove, wait for members. Each is idempotent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from services.provisioner.domain.declared import changes_between, declared_fields
-from services.provisioner.domain.group import Bundle, Fleet, Group, GroupIntent
-from services.provisioner.domain.group_stack import Site, plan_stack
+from services.provisioner.domain.declared import declared_fields
+from services.provisioner.domain.group import Bundle, Fleet, Group
 from services.provisioner.domain.group_use import refuse_while_used
 from services.provisioner.domain.names import asg_name, rehearsal_prefix, token_parameter
-from services.provisioner.domain.ports import (
-    Bundles,
-    GroupStore,
-    JoinTokens,
-    Machines,
-    PipelineStore,
-    Prices,
-    Sites,
-    StackStore,
-    Topics,
-)
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import StackOutcome
 from services.provisioner.domain.traffic import may_remove
-from services.provisioner.domain.warnings import NodePrice, cost_warning, quota_warnings
+from services.provisioner.operations.group_plans import GroupCloud, GroupPlans, GroupStores
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.routing import Routing
 from services.provisioner.operations.stack_runs import StackRunner
-from services.provisioner.operations.translation import (
-    group_intent,
-    group_model,
-    pushed_topics_of,
-    stack_result,
-)
+from services.provisioner.operations.translation import group_intent, group_model, pushed_topics_of, stack_result
 from shared.contracts.admission import LeaseModel
-from shared.contracts.node import BundleManifest, Control, UserData
-from shared.contracts.objects import ServerGroup
+from shared.contracts.node import BundleManifest
 from shared.contracts.provisioning import (
     AddFleetInput,
-    Artifact,
     GroupModel,
     GroupStackInput,
     MembersState,
@@ -56,38 +36,6 @@ MANIFESTS = "manifests"
 COPIES_WITH_TOPICS = frozenset({"ingest", "stage"})
 
 
-@dataclass(frozen=True, slots=True)
-class ControlPlane:
-    """Where a machine finds us: `host:port` pairs, and our authority's certificate."""
-
-    observer: str
-    routes: str
-    join: str
-    ca_pem: str
-    server_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class GroupStores:
-    """What is kept about groups."""
-
-    groups: GroupStore
-    pipelines: PipelineStore
-    stacks: StackStore
-
-
-@dataclass(frozen=True, slots=True)
-class GroupCloud:
-    """What groups need from AWS, and from the broker."""
-
-    machines: Machines
-    sites: Sites
-    bundles: Bundles
-    tokens: JoinTokens
-    prices: Prices
-    topics: Topics
-
-
 class Groups:
     """Server groups."""
 
@@ -98,7 +46,7 @@ class Groups:
         runner: StackRunner,
         routing: Routing,
         guard: LeaseGuard,
-        control: ControlPlane,
+        plans: GroupPlans,
         clock: Clock,
     ) -> None:
         """One for the whole service."""
@@ -107,7 +55,7 @@ class Groups:
         self._runner = runner
         self._routing = routing
         self._guard = guard
-        self._control = control
+        self._plans = plans
         self._clock = clock
 
     # ------------------------------------------------------------------------------------------------------ reading
@@ -128,43 +76,6 @@ class Groups:
     async def copies(self) -> frozenset[GroupName]:
         """Names of the copies that stand beside groups while those are rated."""
         return frozenset(g.name for g in await self._stores.groups.all() if g.intent.copy_of)
-
-    async def plan(self, spec: ServerGroup) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Changes and warnings, one line each, without doing anything."""
-        known = await self._stores.groups.get(GroupName(spec.name))
-        intent = group_intent(spec, known.intent.generation + 1 if known else 1)
-        wanted = Group(intent, seat=known.seat if known else None, fleets=known.fleets if known else ())
-        if not wanted.standing:
-            first = Revision(group=intent.name, number=1)
-            fleet = Fleet(
-                id=FleetId(first.fleet),
-                group=intent.name,
-                revision=RevisionNumber(1),
-                revision_document=first.model_dump_json(),
-                node_type=intent.node_type,
-                desired_initial=intent.nodes_min,
-            )
-            wanted = Group(intent, seat=wanted.seat, fleets=(fleet,))
-        declared = await self._stores.stacks.declared()
-        changes = list(changes_between(declared.get(intent.name, {}), declared_fields(await self._plan(wanted))))
-        changes += [
-            f"node type {f.node_type} -> {intent.node_type}: from the next revision on"
-            for f in wanted.standing
-            if f.node_type != intent.node_type
-        ]
-        asgs = sum(len(g.fleets) for g in await self._stores.groups.all()) + (0 if known and known.fleets else 1)
-        price, cost = await self._cost(intent)
-        return tuple(changes), (*quota_warnings(asgs, intent.node_type, intent.nodes_max, price), cost)
-
-    async def _cost(self, intent: GroupIntent) -> tuple[NodePrice | None, str]:
-        """What a machine costs and what all of them do; a plan does not fail for want of a price, but says so."""
-        try:
-            price = await self._cloud.prices.of(intent.node_type)
-        except HeadraceError as e:
-            return None, f"what it costs is not known now: {e}"
-        if price is None:
-            return None, f"what it costs is not known: AWS's price list has no {intent.node_type} in this region"
-        return price, cost_warning(intent.node_type, intent.nodes_min, intent.nodes_max, price)
 
     # ------------------------------------------------------------------------------------------------------ writing
 
@@ -282,7 +193,7 @@ class Groups:
 
     async def plan_of(self, name: GroupName) -> StackPlan:
         """What the stack of a group declares now."""
-        return await self._plan(await self._known(name))
+        return await self._plans.declared(await self._known(name))
 
     async def _known(self, name: str) -> Group:
         group = await self._stores.groups.get(GroupName(name))
@@ -320,28 +231,6 @@ class Groups:
     async def repair(self, group: GroupName, lease: LeaseModel) -> StackResult:
         """The stack as registered, after the engine looked at what is really there."""
         return await self._up(await self._known(group), lease, phase="UPDATING", refresh=True)
-
-    async def _plan(self, group: Group) -> StackPlan:
-        site = await self._cloud.sites.site()
-        return plan_stack(group, site, {f.id: self._user_data(group, f, site) for f in group.standing})
-
-    def _user_data(self, group: Group, fleet: Fleet, site: Site) -> str:
-        bundle = fleet.bundle
-        return UserData(
-            workspace=group.intent.workspace,
-            group=group.name,
-            fleet=fleet.id,
-            revision=fleet.revision,
-            bundle=Artifact(url=bundle.url, sha256=bundle.sha256, size=bundle.size) if bundle else None,
-            control=Control(
-                observer=self._control.observer,
-                routes=self._control.routes,
-                join=self._control.join,
-                ca_pem=self._control.ca_pem,
-                server_name=self._control.server_name,
-                join_token_ref=token_parameter(site.stack, group.intent.workspace, fleet.id),
-            ),
-        ).model_dump_json()
 
     async def _manifest(self, revision: Revision) -> Bundle | None:
         if revision.environment is None or revision.code is None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import structlog
 
 from services.provisioner.domain.group import Fleet
-from services.provisioner.domain.ports import Authority, GroupStore, Machines, NodeStore
+from services.provisioner.domain.ports import Authority, Machines
+from services.provisioner.domain.stores import GroupStore, NodeStore
 from services.provisioner.operations.routing import Routing
 from services.provisioner.operations.translation import assignment, routes_model
 from shared.contracts.node import Assignment, KafkaAccess, Routes

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from services.provisioner.domain.ports import Fences, Leases
+from services.provisioner.domain.ports import Leases
+from services.provisioner.domain.stores import Fences
 from shared.contracts.admission import LeaseModel
 from shared.domain.clock import Clock
 from shared.domain.errors import StaleLease, Unavailable

@@ -1,7 +1,8 @@
 """Pipelines: their graph checked, their topics made, their stages seated on groups. The ramp is `routing`'s."""
 
 from services.provisioner.domain.pipeline import check_pipeline, own_topics_of, seats_of, topics_of
-from services.provisioner.domain.ports import GroupStore, PipelineStore, Topics
+from services.provisioner.domain.ports import Topics
+from services.provisioner.domain.stores import GroupStore, PipelineStore
 from services.provisioner.operations.routing import Routing
 from services.provisioner.operations.translation import pipeline_intent, pipeline_model
 from shared.contracts.provisioning import PipelineInput, PipelineModel

@@ -13,7 +13,8 @@ import structlog
 
 from services.provisioner.domain.group import Fleet, Group, Inventory
 from services.provisioner.domain.pipeline import PipelineState
-from services.provisioner.domain.ports import GroupStore, Machines, PipelineStore, RouteMirror, RouteStore
+from services.provisioner.domain.ports import Machines, RouteMirror
+from services.provisioner.domain.stores import GroupStore, PipelineStore, RouteStore
 from services.provisioner.domain.traffic import FleetRoute, GroupRoutes, checked_weights, next_routes
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.translation import assignment_digest, routes_model

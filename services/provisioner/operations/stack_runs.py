@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from services.provisioner.domain.group import Group
-from services.provisioner.domain.ports import Processes, Stacks, StackStore
+from services.provisioner.domain.ports import Processes, Stacks
 from services.provisioner.domain.resources import StackPlan
 from services.provisioner.domain.runs import ProcessMark, StackBusy, StackOutcome, StackRun
+from services.provisioner.domain.stores import StackStore
 from services.provisioner.operations.lease_guard import LeaseGuard
 from shared.contracts.admission import LeaseModel
 from shared.domain.clock import Clock, Ids

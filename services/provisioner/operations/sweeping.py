@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from services.provisioner.domain.names import asg_name
-from services.provisioner.domain.ports import GroupStore, Machines, NodeStore, Processes, StackStore
+from services.provisioner.domain.ports import Machines, Processes
+from services.provisioner.domain.stores import GroupStore, NodeStore, StackStore
 from services.provisioner.operations.stack_runs import StackRunner
 from shared.contracts.activities import SweepReport
 from shared.domain.clock import Clock

@@ -13,7 +13,7 @@ from tests.sim.temporal.playing import Play
 from tests.sim.temporal.run import Run
 from tests.sim.temporal.virtual import in_virtual_time
 from tests.workflows.test_faults import WORKFLOWS as KINDS
-from tests.workflows.world import Fault
+from tests.workflows.world_state import Fault
 from workflows.registry import WORKFLOWS
 
 SEEDS = range(3)

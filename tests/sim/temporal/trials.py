@@ -29,10 +29,11 @@ from tests.sim.invariants.undone_or_done import UndoneOrDone
 from tests.sim.temporal.conditions import Conditions
 from tests.sim.temporal.playing import Play
 from tests.sim.temporal.virtual import in_virtual_time
+from tests.workflows.answers import blocked, park
 from tests.workflows.test_faults import GROUP, NODES
 from tests.workflows.test_faults import WORKFLOWS as CHANGES
 from tests.workflows.test_other_workflows import finding
-from tests.workflows.world import World, blocked, park
+from tests.workflows.world import World
 from workflows.registry import WORKFLOWS
 
 INVARIANTS = (UndoneOrDone(), RollbackOnce(), Replays(), BoundedRetries(), ProgressOfWorkflows())

@@ -10,10 +10,10 @@ from typing import Any
 from localcloud.aws.autoscaling.virtual_compute import SUBNETS
 from localcloud.aws.errors import AwsError
 from services.provisioner.adapters.pulumi_live import own_tags
-from services.provisioner.domain.declared import ASG, TEMPLATE
+from services.provisioner.domain.declared import ASG, TEMPLATE, DeclaredFields
 from services.provisioner.domain.group import Bundle, FleetState, Inventory, Machine
 from services.provisioner.domain.group_stack import Site
-from services.provisioner.domain.ports import DeclaredFields, LiveFields
+from services.provisioner.domain.ports import LiveFields
 from services.provisioner.domain.resources import AutoScalingGroup
 from services.provisioner.domain.warnings import NodePrice
 from shared.aws.groups import AsgState
