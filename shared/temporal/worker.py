@@ -160,7 +160,19 @@ class WorkflowWorker(_RunningWorker):
             max_concurrent_workflow_tasks=WORKFLOW_TASKS_CONCURRENT_MAX,
             graceful_shutdown_timeout=timedelta(seconds=GRACE_S),
         )
-        # The SDK takes a workflow for stuck after two seconds, interrupts it, and has no option: a busy machine is slower.
-        if made._workflow_worker is not None:  # noqa: SLF001
-            made._workflow_worker._deadlock_timeout_seconds = STUCK_S  # noqa: SLF001
+        lengthen_patience(made)
         return made
+
+
+def lengthen_patience(made: Worker) -> None:
+    """Take a workflow for stuck after `STUCK_S`; AssertionError when the SDK has changed and this has no effect.
+
+    The SDK interrupts one that does not yield for two seconds, which on a busy machine is none that is stuck. It has no
+    option for it (temporalio/sdk-python#1050, #1614): `debug_mode` looks for none at all, and relaxes the sandbox too.
+    """
+    inside = made._workflow_worker  # noqa: SLF001
+    if not hasattr(inside, "_deadlock_timeout_seconds"):
+        raise AssertionError(
+            "temporalio: the time after which a workflow is stuck has another name: look for an option"
+        )
+    inside._deadlock_timeout_seconds = STUCK_S  # type: ignore[union-attr]  # noqa: SLF001

@@ -31,6 +31,8 @@ async def test_a_lazy_client_is_connected_before_the_worker_polls(temporal: Temp
     await workflows.start()
     try:
         assert await client.execute_workflow("TestNothing", id=unique_name, task_queue=unique_name) == "done"
+        with pytest.raises(AssertionError, match="look for an option"):
+            worker.lengthen_patience(activities._worker)  # type: ignore[arg-type]  # it has no workflows to be patient with
     finally:
         await workflows.stop()
         await activities.stop()

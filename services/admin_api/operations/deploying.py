@@ -12,6 +12,7 @@ from services.admin_api.domain.planning import check_references
 from services.admin_api.domain.ports import Unit
 from services.admin_api.domain.records import ObjectKey, ObjectKind, Operation, Spec, StoredObject
 from services.admin_api.domain.roles import Actor, Verb
+from services.admin_api.operations.admission import dry_request, refuse_unless_admitted
 from services.admin_api.operations.apply_input import artifact_of
 from services.admin_api.operations.context import Context
 from services.admin_api.operations.long_work import LongWork
@@ -19,7 +20,6 @@ from services.admin_api.operations.planning import event_body
 from services.admin_api.operations.specs import checked_object
 from services.admin_api.operations.status_of import running_revision
 from shared.contracts import queues
-from shared.contracts.admission import TTL_S_MIN, BeginInput
 from shared.contracts.deployment import DeployInput, DeploymentModel
 from shared.contracts.provisioning import Artifact, Revision
 from shared.domain.activity import ActivityKind
@@ -63,7 +63,7 @@ class Deploying:
             whole = wanted.code is None and wanted.environment is None and wanted.variables is None
             code = await self._code(unit, spec.get("code") if whole else wanted.code)
         if not wanted.wait:
-            await self._ask(actor, f"group/{wanted.group}", wanted.override_reason)
+            await self._ask(actor, wanted.group, wanted.override_reason)
             await self._refuse_second(wanted.group)
         operation_id = self._context.ids.new("op")
         given = DeployInput(
@@ -114,7 +114,7 @@ class Deploying:
             )
         operation_id = self._context.ids.new("op")
         if not wait:
-            await self._ask(actor, f"group/{group}", f"rollback by {actor.name}: {reason}")
+            await self._ask(actor, group, f"rollback by {actor.name}: {reason}")
         given = DeployInput(
             group=group,
             request_id=operation_id,
@@ -195,25 +195,9 @@ class Deploying:
             )
         return artifact
 
-    async def _ask(self, actor: Actor, scope: str, override_reason: str) -> None:
-        answer = await self._context.peers.observer.begin(
-            BeginInput(
-                kind=ActivityKind.DEPLOY,
-                scope=scope,
-                ttl_s=TTL_S_MIN,
-                request_id=self._context.ids.new("dry"),
-                holder=actor.name,
-                override_reason=override_reason,
-                dry_run=True,
-            )
-        )
-        if answer.outcome == "blocked":
-            raise Refused(
-                f"a deployment of {scope} is not admitted now",
-                reasons=tuple(r.to_domain() for r in answer.reasons),
-                retry_after_s=answer.retry_after_s or None,
-                remedy=f"`headrace explain {scope} --do deploy` shows when; `--queue` waits for it",
-            )
+    async def _ask(self, actor: Actor, group: str, override_reason: str) -> None:
+        asked = dry_request(self._context, actor, ActivityKind.DEPLOY, f"group/{group}", override_reason)
+        await refuse_unless_admitted(self._context, asked, "a deployment")
 
     async def _refuse_second(self, group: str) -> None:
         """Before anything is written: one deployment of a group runs at a time."""

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from services.admin_api.domain.roles import Actor, Verb
+from services.admin_api.operations.admission import dry_request
 from services.admin_api.operations.context import Context
 from services.admin_api.operations.peers import Asked
 from services.admin_api.operations.reports import Explanation, Timeline, TimelineEntry
-from shared.contracts.admission import TTL_S_MIN, ActivityModel, BeginAnswer, BeginInput, VerdictModel
+from shared.contracts.admission import ActivityModel, BeginAnswer, VerdictModel
 from shared.contracts.deployment import DeploymentModel
 from shared.contracts.provisioning import DriftFinding
 from shared.contracts.rating import RatingModel
@@ -128,16 +129,9 @@ class Explaining:
     async def _would(self, asked: Asked, actor: Actor, scope: str, kind: ActivityKind | None) -> BeginAnswer | None:
         if kind is None:
             return None
-        request = BeginInput(
-            kind=kind,
-            scope=scope,
-            ttl_s=TTL_S_MIN,
-            request_id=self._context.ids.new("dry"),
-            holder=actor.name,
-            reason="explain",
-            signal_age_s=0.0 if kind is ActivityKind.SCALE_OUT else None,
-            dry_run=True,
-        )
+        dry = dry_request(self._context, actor, kind, scope)
+        known = {"reason": "explain", "signal_age_s": 0.0 if kind is ActivityKind.SCALE_OUT else None}
+        request = dry.model_copy(update=known)
         return await asked.of("observer", self._context.peers.observer.begin(request))
 
     async def _decisions(self, asked: Asked, group: str, limit: int) -> list[DecisionModel]:

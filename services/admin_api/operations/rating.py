@@ -8,16 +8,16 @@ from hashlib import sha256
 
 from services.admin_api.domain.records import Operation
 from services.admin_api.domain.roles import Actor, Verb
+from services.admin_api.operations.admission import dry_request, refuse_unless_admitted
 from services.admin_api.operations.context import Context
 from services.admin_api.operations.long_work import LongWork
 from shared.contracts import queues
-from shared.contracts.admission import TTL_S_MIN, BeginInput
 from shared.contracts.objects import Stage
 from shared.contracts.provisioning import Artifact, GroupModel
 from shared.contracts.rateable import check_rateable, stage_on
 from shared.contracts.rating import LISTED_MAX, RateInput, RateRequest, Ratings
 from shared.domain.activity import ActivityKind
-from shared.domain.errors import AlreadyExists, Refused
+from shared.domain.errors import AlreadyExists
 
 
 class Rating:
@@ -40,7 +40,8 @@ class Rating:
         known = await self._context.peers.provisioner.group(group)  # NotFound names what is not there
         check_rateable(known.spec, await self._stage(known), request.loading)
         if request.wait_s_max <= 0:
-            await self._ask(actor, group)
+            asked = dry_request(self._context, actor, ActivityKind.PROVISION, f"group/{group}")
+            await refuse_unless_admitted(self._context, asked, "a rating")
         operation_id = self._context.ids.new("op")
         given = RateInput(
             group=group,
@@ -89,23 +90,3 @@ class Rating:
         digest = sha256(content).hexdigest()
         url = await self._context.code.put_sample(digest, content)
         return Artifact(url=url, sha256=digest, size=len(content))
-
-    async def _ask(self, actor: Actor, group: str) -> None:
-        scope = f"group/{group}"
-        answer = await self._context.peers.observer.begin(
-            BeginInput(
-                kind=ActivityKind.PROVISION,
-                scope=scope,
-                ttl_s=TTL_S_MIN,
-                request_id=self._context.ids.new("dry"),
-                holder=actor.name,
-                dry_run=True,
-            )
-        )
-        if answer.outcome == "blocked":
-            raise Refused(
-                f"a rating of {scope} is not admitted now",
-                reasons=tuple(r.to_domain() for r in answer.reasons),
-                retry_after_s=answer.retry_after_s or None,
-                remedy=f"`headrace explain {scope} --do provision` shows when; `--queue` waits for it",
-            )

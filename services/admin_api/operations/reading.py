@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from services.admin_api.domain.planning import plan_deletes
 from services.admin_api.domain.records import ObjectKey, ObjectKind, StoredObject
 from services.admin_api.domain.roles import Actor, Verb, denied
+from services.admin_api.operations.admission import dry_request
 from services.admin_api.operations.context import Context
 from services.admin_api.operations.peers import Asked
 from services.admin_api.operations.status_of import Seen, status_of
 from services.admin_api.operations.views import ActionView, ObjectList, ObjectView, ReasonView
-from shared.contracts.admission import TTL_S_MIN, BeginInput
 from shared.domain.activity import ActivityKind
 from shared.domain.errors import NotFound
 
@@ -131,14 +131,7 @@ class Reading:
         if not by_role.allowed:
             return by_role
         asked = Asked()
-        request = BeginInput(
-            kind=kind,
-            scope=scope,
-            ttl_s=TTL_S_MIN,
-            request_id=self._context.ids.new("dry"),
-            holder=actor.name,
-            dry_run=True,
-        )
+        request = dry_request(self._context, actor, kind, scope)
         answer = await asked.of("observer", self._context.peers.observer.begin(request))
         if answer is None:
             return ActionView(name=name, allowed=False, reasons=tuple(asked.unanswered), cli=cli)
