@@ -25,6 +25,7 @@ RequestId = NewType("RequestId", str)  # one per intention, kept over retries an
 NAME_LENGTH_MAX = 63
 _DIGEST_LENGTH = 8
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_LIKE_A_FLEET = re.compile(r"(^|-)r[1-9]")
 
 
 def checked_name(value: str, field: str) -> str:
@@ -40,6 +41,27 @@ def checked_name(value: str, field: str) -> str:
             remedy="use 1-63 of a-z, 0-9 and '-', starting with a letter and not ending with '-'",
         )
     return value
+
+
+def checked_new_group(name: str) -> str:
+    """Give the name of a group back if it may be given to a new one: none that reads like a fleet of another group.
+
+    What the machines of `delays` may do is limited to its fleets, `delays-r1*` to `delays-r9*`: those of a group
+    `delays-r1x` would be among them. A group that stands keeps its name.
+
+    >>> checked_new_group("delays-rated")
+    'delays-rated'
+    """
+    found = _LIKE_A_FLEET.search(name)
+    if found:
+        other = name[: found.start()]
+        whose = f"a fleet of group {other!r}" if other else "a fleet"
+        raise InvalidInput(
+            f"name: {name!r} reads like {whose}: {found[0].strip('-')!r} stands for a revision",
+            field="name",
+            remedy="choose a name without a part that begins with 'r' and a digit from 1 to 9",
+        )
+    return name
 
 
 def rating_copy(group: GroupName) -> GroupName:

@@ -30,7 +30,7 @@ from shared.contracts.provisioning import GroupModel
 from shared.contracts.scaling import DecisionModel
 from shared.contracts.works import Work
 from shared.domain.errors import InvalidInput
-from shared.domain.names import Workspace
+from shared.domain.names import Workspace, checked_new_group
 from tests.admin_api.conftest import environment, flights, group, pipeline
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,6 +110,22 @@ def test_a_group_cannot_change_its_kind() -> None:
     made = plan_declared(declared(objects), stored(flights()[:3]), source="", prune=False)
     assert [c.action for c in made.changes] == [Action.REPLACE]
     assert [r.code for r in made.blocked] == ["ReplaceNeeded"]
+
+
+@pytest.mark.parametrize("name", ["delays-r1", "delays-r1x", "delays-r9-late", "r2"])
+def test_a_new_group_is_not_named_like_a_fleet_of_another(name: str) -> None:
+    objects = [environment(), group(name)]
+    with pytest.raises(InvalidInput, match=f"name: '{name}' reads like a fleet") as refused:
+        plan_declared(declared(objects), {}, source="flights", prune=False)
+    assert "'r' and a digit" in refused.value.remedy
+    standing = stored(objects)
+    objects[1]["owner"] = "somebody else"
+    assert len(plan_declared(declared(objects), standing, source="flights", prune=False).changes) == 1
+
+
+@pytest.mark.parametrize("name", ["delays-r", "delays-r0", "delays-realtime", "air1", "delays-ar1"])
+def test_names_that_begin_alike_are_not_refused(name: str) -> None:
+    assert checked_new_group(name) == name
 
 
 def test_deletes_come_last_and_in_reverse() -> None:

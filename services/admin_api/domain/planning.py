@@ -11,6 +11,7 @@ from types import MappingProxyType
 from services.admin_api.domain.comparing import compared
 from services.admin_api.domain.records import Action, Change, FieldChange, ObjectKey, ObjectKind, Spec, StoredObject
 from shared.domain.errors import InvalidInput
+from shared.domain.names import checked_new_group
 from shared.domain.reason import Reason, Remedy
 
 ORDER = (ObjectKind.ENVIRONMENT, ObjectKind.SERVER_GROUP, ObjectKind.PIPELINE)
@@ -88,6 +89,8 @@ def _order(change: Change) -> tuple[int, int]:
 
 
 def _changed(key: ObjectKey, spec: Spec, old: StoredObject | None, unfinished: str) -> Change | None:
+    if key.kind is ObjectKind.SERVER_GROUP and (old is None or old.deleted):
+        checked_new_group(key.name)
     if old is None:
         return Change(Action.CREATE, key, 0, spec, why="it does not exist yet")
     if old.deleted:

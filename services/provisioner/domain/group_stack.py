@@ -102,7 +102,9 @@ def node_policy(group: Group, site: Site) -> dict[str, object]:
     The last statement stands in for a permissions boundary: whatever else is attached later, these stay denied.
     """
     workspace, name = group.intent.workspace, group.intent.name
-    fleets = [FleetId(f"{name}-r{digit}*") for digit in range(1, 10)]  # no more: `delays-r*` is `delays-realtime` too
+    fleets = [
+        FleetId(f"{name}-r{digit}*") for digit in range(1, 10)
+    ]  # no more: `delays-r*` is `delays-realtime` too; no new group is `delays-r1x`
     own = [f"arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/{asg_name(workspace, f)}" for f in fleets]
     tokens = [f"arn:aws:ssm:*:*:parameter{token_parameter(site.stack, workspace, f)}" for f in fleets]
     return {

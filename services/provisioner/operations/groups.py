@@ -29,7 +29,7 @@ from shared.contracts.provisioning import (
 )
 from shared.domain.clock import Clock
 from shared.domain.errors import Conflict, HeadraceError, InvalidInput, NotFound
-from shared.domain.names import FleetId, GroupName, RevisionNumber
+from shared.domain.names import FleetId, GroupName, RevisionNumber, checked_new_group
 
 MEMBERS_POLL_S = 0.5
 MANIFESTS = "manifests"
@@ -83,6 +83,8 @@ class Groups:
         """Keep the intent, and make the topic that it pushes to; a group's kind never changes."""
         intent = group_intent(request.spec, request.generation)
         known = await self._stores.groups.get(intent.name)
+        if known is None:
+            checked_new_group(intent.name)
         if known and known.intent.kind != intent.kind:
             raise InvalidInput(
                 f"group {intent.name}: its kind is {known.intent.kind}, not {intent.kind}",
