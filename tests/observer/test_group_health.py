@@ -57,6 +57,7 @@ class Group:
     prometheus_down: bool = False
     broker_down: bool = False
     aws_down: bool = False
+    unseen: bool = False  # AWS tells of no fleet
     now: float = 1_000.0
     done: int = 0
     memory: GroupMemory | None = None
@@ -88,9 +89,10 @@ class Group:
             down if self.prometheus_down else oldest,
         )
         offsets: Offsets | Failed = Offsets({0: self.done + self.backlog}, {0: self.done})
+        fleets = () if self.unseen else (FleetMembers("g", "g-r1", self.desired, members),)
         return GroupEvidence(
             self.facts,
-            down if self.aws_down else (FleetMembers("g", "g-r1", self.desired, members),),
+            down if self.aws_down else fleets,
             readings,
             down if self.broker_down else offsets,
             fast_s=10,
@@ -244,6 +246,36 @@ def test_a_first_launch_is_not_an_outage() -> None:
     assert young.tick(4).state is V.HEALTHY
     young.in_service, young.pending = 0, 2
     assert young.tick(2).state is V.UNHEALTHY
+
+
+@pytest.mark.parametrize(
+    ("settling_ticks", "seen_ticks", "unseen_s", "state"),
+    [
+        (1, 0, 2, V.IDLE),  # one look is no evidence
+        (1, 0, 6, V.UNKNOWN),
+        (1, 0, 30, V.UNKNOWN),
+        (1, 0, 34, V.UNHEALTHY),  # time is over, and confirmed
+        (40, 0, 30, V.UNKNOWN),  # counted from the end of the making
+        (1, 1, 4, V.UNHEALTHY),  # it was seen, and has vanished
+        (0, 0, 2, V.UNHEALTHY),  # nobody has seen it being made
+    ],
+)
+def test_what_was_just_made_may_be_seen_late_and_what_vanished_is_missed_at_once(
+    settling_ticks: int, seen_ticks: int, unseen_s: int, state: V
+) -> None:
+    group = Group(rate=0)
+    group.facts = replace(group.facts, settling=True)
+    group.unseen = True
+    for _ in range(settling_ticks):
+        assert group.tick().state is V.IDLE
+    group.facts = replace(group.facts, settling=False)
+    group.unseen = False
+    for _ in range(seen_ticks):
+        group.tick()
+    group.unseen = True
+    judged = group.tick(unseen_s // 2)
+    assert judged.state is state
+    assert codes(judged) == {"NoInstances" if state is V.UNHEALTHY else "NotSeenYet"}
 
 
 def test_too_few_events_are_no_evidence_for_a_page(group: Group) -> None:

@@ -52,6 +52,7 @@ class HealthPolicy:
     bad_share_max: float = 0.2
     warm_up_s: float = 120.0  # a member is not expected to report before
     launch_s_max: float = 600.0  # a pending member is excused so long
+    appear_s: float = 30.0  # a group that was just made may have no Auto Scaling Group to be seen: AWS tells it late
     stall_s: float = 120.0  # committed offsets stand still while something waits
     report_age_s_max: float = 45.0
     confirmations: Confirmations = field(default_factory=Confirmations)
@@ -80,6 +81,7 @@ class GroupMemory:
     moved_at: float | None = None  # when the committed offsets last moved, or nothing waited
     committed_sum: int = -1
     silent_since: float | None = None
+    making_at: float | None = None  # when it was last seen being made; None once a fleet of it has been seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def judge_group(
     memory = _remember(seen, before, policy, now)
     rates = _rates(seen, memory, now)
     scope = f"group/{seen.facts.name}"
-    capacity = judge_capacity(scope, seen, memory.pending_since, before is not None and _was_idle(before), policy, now)
+    capacity = judge_capacity(scope, seen, memory, before is not None and _was_idle(before), policy, now)
     members, coverage = judge_members(scope, seen, memory.in_service_since, policy, now)
     raws: dict[Dimension, Raw] = {
         Dimension.CAPACITY: capacity,
@@ -150,8 +152,10 @@ def _was_idle(before: GroupMemory) -> bool:
 def _remember(seen: GroupEvidence, before: GroupMemory | None, policy: HealthPolicy, now: float) -> GroupMemory:
     memory = before or GroupMemory()
     in_service_since, pending_since = memory.in_service_since, memory.pending_since
+    making_at = now if seen.facts.settling else memory.making_at
     if not isinstance(seen.fleets, Failed):
         members = [m for fleet in seen.fleets for m in fleet.members]
+        making_at = None if seen.fleets else making_at
         # Whoever is in service when the Observer first looks has warmed up long ago.
         first = now if before else now - policy.warm_up_s
         in_service_since = {m.id: in_service_since.get(m.id, first) for m in members if m.in_service}
@@ -163,8 +167,14 @@ def _remember(seen: GroupEvidence, before: GroupMemory | None, policy: HealthPol
         produced = (*[p for p in produced if now - p[0] <= kept_s], (now, seen.offsets.end_sum))
         committed_sum = seen.offsets.committed_sum
         moved_at = now if moved or moved_at is None else moved_at
-    return GroupMemory(
-        memory.dimensions, in_service_since, pending_since, produced, moved_at, committed_sum, memory.silent_since
+    return replace(
+        memory,
+        in_service_since=in_service_since,
+        pending_since=pending_since,
+        produced=produced,
+        moved_at=moved_at,
+        committed_sum=committed_sum,
+        making_at=making_at,
     )
 
 

@@ -11,7 +11,7 @@ from shared.domain.health import VerdictState as V
 from shared.domain.reason import Compared, Reason
 
 if TYPE_CHECKING:
-    from services.observer.domain.group_health import GroupEvidence, HealthPolicy
+    from services.observer.domain.group_health import GroupEvidence, GroupMemory, HealthPolicy
 
 LAG_BUDGET = 0.05  # p95: one event in twenty may be later than the SLO
 LAG_EXTRAPOLATED_FACTOR = 5.0
@@ -57,7 +57,7 @@ def _query_failed(scope: str, what: str, failed: Failed) -> Raw:
 def judge_capacity(  # noqa: PLR0913  one return per case reads best
     scope: str,
     seen: "GroupEvidence",
-    pending_since: Mapping[str, float],
+    memory: "GroupMemory",
     was_idle: bool,  # noqa: FBT001
     policy: "HealthPolicy",
     now: float,
@@ -71,12 +71,11 @@ def judge_capacity(  # noqa: PLR0913  one return per case reads best
     if seen.facts.settling:
         return Raw(V.IDLE, (_reason(scope, "Settling", "it is being created or deleted"),))
     if not seen.fleets and seen.facts.nodes_min > 0:
-        least = Compared("fleets", 0, ">=", 1)
-        return Raw(V.UNHEALTHY, (_reason(scope, "NoInstances", "it has no Auto Scaling Group", least),), bad_share=1.0)
+        return _no_fleet(scope, memory, policy, now)
     if desired == 0 and in_service == 0:
         return Raw(V.IDLE, (_reason(scope, "ScaledToZero", "no machines are wanted"),))
     pending = [m.id for f in seen.fleets for m in f.members if m.pending]
-    excused = sum(now - pending_since.get(i, now) <= policy.launch_s_max for i in pending)
+    excused = sum(now - memory.pending_since.get(i, now) <= policy.launch_s_max for i in pending)
     if in_service == 0:
         numbers = Compared("in_service", 0, ">=", desired)
         if excused and (was_idle or not seen.facts.serving):
@@ -89,6 +88,14 @@ def judge_capacity(  # noqa: PLR0913  one return per case reads best
         numbers = Compared("missing_share", round(missing / desired, 3), "<=", policy.bad_share_max)
         return Raw(V.UNHEALTHY, (_reason(scope, "CapacityShort", text, numbers),), bad_share=missing / desired)
     return Raw(V.HEALTHY)
+
+
+def _no_fleet(scope: str, memory: "GroupMemory", policy: "HealthPolicy", now: float) -> Raw:
+    """What was just made may be shown late; what is not there for longer, or was there before, is an outage."""
+    least = Compared("fleets", 0, ">=", 1)
+    if memory.making_at is not None and now - memory.making_at <= policy.appear_s:
+        return Raw(V.UNKNOWN, (_reason(scope, "NotSeenYet", "it was just made, and AWS does not show it yet", least),))
+    return Raw(V.UNHEALTHY, (_reason(scope, "NoInstances", "it has no Auto Scaling Group", least),), bad_share=1.0)
 
 
 def _count(fleets: tuple[FleetMembers, ...]) -> tuple[int, int]:
