@@ -96,7 +96,7 @@ def _follow(directory: Path, supervisor: subprocess.Popen[bytes], began: float) 
 def _say_where(directory: Path) -> None:
     state = StackState.open(directory)
     if state.admin_token_file.exists():
-        click.echo(f"  admin API and UI at http://{state.address('admin_api')}, token in {state.admin_token_file}")
+        click.echo(f"  admin API at http://{state.address('admin_api')}, token in {state.admin_token_file}")
 
 
 @click.command()
