@@ -62,6 +62,10 @@ def hook(name: str, transition: str, **more: Any) -> dict[str, Any]:
     return {"LifecycleHookName": name, "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}", **more}
 
 
+LAUNCH_HOOK = hook("boot", "LAUNCHING", HeartbeatTimeout=60)
+END_HOOK = hook("drain", "TERMINATING", HeartbeatTimeout=60, DefaultResult="CONTINUE")
+
+
 def mixed(overrides: list[tuple[str, int | None]], **distribution: Any) -> dict[str, Any]:
     """Of a request: a group of these types (with weights) in place of its launch template."""
     return {

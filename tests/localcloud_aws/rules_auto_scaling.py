@@ -76,37 +76,37 @@ RULES = (
     Rule(
         "A launching hook holds the instance in Pending:Wait until it is completed",
         SCALING + "lifecycle-hooks-overview.html",
-        "test_model.py::test_a_launching_hook_holds_until_completed",
+        "test_hooks.py::test_a_launching_hook_holds_until_completed",
         NO_MODEL,
     ),
     Rule(
         "ABANDON at launch terminates the instance, and another one is launched",
         SCALING + "completing-lifecycle-hooks.html",
-        "test_model.py::test_a_launch_that_is_abandoned_is_replaced_and_its_activity_says_so",
+        "test_hooks.py::test_a_launch_that_is_abandoned_is_replaced_and_its_activity_says_so",
         "an HTML page with status 500",
     ),
     Rule(
         "A hook that nobody completes ends with its default result",
         SCALING + "lifecycle-hooks-overview.html",
-        "test_model.py::test_a_hook_that_nobody_completes_ends_with_its_default_result",
+        "test_hooks.py::test_a_hook_that_nobody_completes_ends_with_its_default_result",
         NO_MODEL,
     ),
     Rule(
         "A heartbeat starts the timeout anew, up to 48 hours or 100 times the timeout",
         SCALING + "lifecycle-hooks-overview.html",
-        "test_model.py::test_a_heartbeat_starts_the_timeout_anew_up_to_the_global_limit",
+        "test_hooks.py::test_a_heartbeat_starts_the_timeout_anew_up_to_the_global_limit",
         "an HTML page with status 500",
     ),
     Rule(
         "Of several launching hooks each must continue",
         SCALING + "lifecycle-hooks-overview.html",
-        "test_model.py::test_every_launching_hook_must_continue",
+        "test_hooks.py::test_every_launching_hook_must_continue",
         NO_MODEL,
     ),
     Rule(
         "A terminating instance waits for its hook, but counts no more",
         SCALING + "lifecycle-hooks-overview.html",
-        "test_model.py::test_a_terminating_instance_waits_for_its_hook_but_counts_no_more",
+        "test_hooks.py::test_a_terminating_instance_waits_for_its_hook_but_counts_no_more",
         "ends it at once",
     ),
     Rule(

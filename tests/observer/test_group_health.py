@@ -1,103 +1,18 @@
-"""Groups judged tick by tick: each dimension, bounds, hysteresis, blindness; and what is rolled up from them."""
+"""Groups judged tick by tick: each dimension, bounds, hysteresis, blindness."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
-from services.observer.domain.activities import Activity
-from services.observer.domain.attribution import cause_of
 from services.observer.domain.evidence import (
-    Failed,
-    FleetMembers,
     FleetRates,
-    GroupFacts,
-    Inventory,
-    Member,
-    Offsets,
-    PipelineFacts,
-    Readings,
     Windowed,
 )
-from services.observer.domain.flapping import change_percent, is_flapping
-from services.observer.domain.group_health import GroupEvidence, GroupJudgement, GroupMemory, HealthPolicy, judge_group
+from services.observer.domain.group_health import GroupJudgement, judge_group
 from services.observer.domain.hysteresis import Committed, Confirmations, commit
-from services.observer.domain.lag import quantile, share_over
-from services.observer.domain.rollup import LossFinding, roll_up_all
-from services.observer.domain.verdict import roll_up_system
-from shared.domain.activity import ActivityKind
 from shared.domain.health import VerdictState as V
-from tests.observer.requests import activity
-
-POLICY = HealthPolicy(
-    lag_burn_max=2.0, error_burn_max=14.4, warm_up_s=3, launch_s_max=60, stall_s=10, report_age_s_max=5
-)
-TICK_S = 2.0
-
-
-def lag_of(seconds: float, rate: float) -> dict[float, float]:
-    return {b: rate if seconds <= b else 0.0 for b in (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, math.inf)}
-
-
-@dataclass
-class Group:
-    """A group that can be made ill, tick by tick."""
-
-    facts: GroupFacts = field(default_factory=lambda: GroupFacts("g", 1, lag_p95_s=2.0, topic_in="t", nodes_min=2))
-    desired: int = 4
-    in_service: int = 4
-    pending: int = 0
-    reporting: int = 4
-    rate: float = 100.0
-    lag_s: float = 0.4
-    failed: float = 0.0
-    oldest_age_s: float | None = None
-    backlog: int = 0
-    stuck: bool = False
-    prometheus_down: bool = False
-    broker_down: bool = False
-    aws_down: bool = False
-    unseen: bool = False  # AWS tells of no fleet
-    now: float = 1_000.0
-    done: int = 0
-    memory: GroupMemory | None = None
-
-    def tick(self, count: int = 1) -> GroupJudgement:
-        for _ in range(count - 1):
-            self.tick()
-        self.now += TICK_S
-        if not self.stuck:
-            self.done += int(self.rate * TICK_S)
-        judged, self.memory = judge_group(self.evidence(), self.memory, POLICY, self.now)
-        return judged
-
-    def evidence(self) -> GroupEvidence:
-        members = tuple(Member(f"i-{i}", in_service=True) for i in range(self.in_service)) + tuple(
-            Member(f"p-{i}", in_service=False, pending=True) for i in range(self.pending)
-        )
-        down = Failed("connection refused")
-        window = Windowed(
-            {"g": lag_of(self.lag_s, self.rate)} if self.rate else {},
-            {("g", "g-r1"): FleetRates(self.rate, self.failed)},
-        )
-        oldest = {} if self.oldest_age_s is None else {"g": self.now - self.oldest_age_s}
-        readings = Readings(
-            self.now,
-            down if self.prometheus_down else window,
-            down if self.prometheus_down else window,
-            down if self.prometheus_down else {"g": {f"i-{i}": self.now for i in range(self.reporting)}},
-            down if self.prometheus_down else oldest,
-        )
-        offsets: Offsets | Failed = Offsets({0: self.done + self.backlog}, {0: self.done})
-        fleets = () if self.unseen else (FleetMembers("g", "g-r1", self.desired, members),)
-        return GroupEvidence(
-            self.facts,
-            down if self.aws_down else fleets,
-            readings,
-            down if self.broker_down else offsets,
-            fast_s=10,
-            slow_s=30,
-        )
+from tests.observer.ailing_group import POLICY, Group
 
 
 @pytest.fixture
@@ -294,98 +209,8 @@ def test_near_the_slo_is_degraded(group: Group) -> None:
     assert judged.state is V.DEGRADED
 
 
-def test_quantiles_and_shares_of_merged_buckets() -> None:
-    buckets = {1.0: 50.0, 2.0: 90.0, 4.0: 100.0, math.inf: 100.0}
-    assert quantile(0.95, buckets) == pytest.approx(3.0)
-    assert share_over(3.0, buckets) == pytest.approx(0.05)
-    assert share_over(100.0, buckets) == 0.0
-    assert quantile(0.95, {1.0: 0.0, math.inf: 10.0}) == 1.0  # "at least"
-    assert quantile(0.95, {}) is None
-    assert share_over(1.0, {1.0: 0.0, math.inf: 0.0}) is None
-
-
 def test_unknown_turns_into_good_at_once_and_into_bad_with_confirmation() -> None:
     need = Confirmations()
     unknown = Committed(V.UNKNOWN, 0.0)
     assert commit(unknown, V.HEALTHY, 1.0, need).state is V.HEALTHY
     assert commit(unknown, V.UNHEALTHY, 1.0, need).state is V.UNKNOWN
-
-
-def test_flapping_as_nagios_computes_it() -> None:
-    changes = {3, 4, 5, 9, 12, 16, 19}
-    states = [V.HEALTHY]
-    for x in range(1, 21):
-        other = V.UNHEALTHY if states[-1] is V.HEALTHY else V.HEALTHY
-        states.append(other if x in changes else states[-1])
-    assert change_percent(states) == pytest.approx(34.28, abs=0.01)
-    assert is_flapping(states, before=False)
-    calm = [V.HEALTHY] * 21
-    assert not is_flapping(calm, before=True)
-
-
-# ------------------------------------------------------------------------------------------------------------- rolled up
-
-
-def judged(state: V) -> GroupJudgement:
-    group = Group()
-    return replace(group.tick(), state=state)
-
-
-def states_of(groups: dict[str, V], loss: LossFinding | None = None) -> dict[str, V]:
-    facts = {name: GroupFacts(name, 1) for name in groups}
-    pipelines = {"p": PipelineFacts("p", 1, {"first": "a", "second": "b"})}
-    found = roll_up_all(
-        Inventory(facts, pipelines), {n: judged(s) for n, s in groups.items()}, {"p": loss} if loss else {}
-    )
-    return {str(j.scope): j.state for j in found}
-
-
-def test_worst_stage_is_the_pipeline() -> None:
-    found = states_of({"a": V.HEALTHY, "b": V.UNHEALTHY})
-    assert found["stage/p/second"] is found["pipeline/p"] is found["system"] is V.UNHEALTHY
-    assert states_of({"a": V.IDLE, "b": V.IDLE})["pipeline/p"] is V.IDLE
-    assert states_of({"a": V.HEALTHY, "b": V.IDLE})["pipeline/p"] is V.HEALTHY
-
-
-def test_a_stage_whose_group_is_missing_is_unknown() -> None:
-    assert states_of({"a": V.HEALTHY})["pipeline/p"] is V.UNKNOWN
-
-
-def test_loss_makes_the_pipeline_bad_and_no_group() -> None:
-    found = states_of({"a": V.HEALTHY, "b": V.HEALTHY}, LossFinding(V.UNHEALTHY))
-    assert found["pipeline/p"] is V.UNHEALTHY
-    assert found["group/a"] is V.HEALTHY
-
-
-@pytest.mark.parametrize(
-    ("units", "system"),
-    [
-        ([], V.IDLE),
-        ([V.IDLE, V.IDLE], V.IDLE),
-        ([V.UNHEALTHY], V.UNHEALTHY),
-        ([V.UNHEALTHY, V.HEALTHY, V.HEALTHY], V.HEALTHY),
-        ([V.UNHEALTHY, V.UNHEALTHY, V.HEALTHY], V.UNHEALTHY),
-        ([V.UNHEALTHY] * 2 + [V.HEALTHY] * 30, V.HEALTHY),
-        ([V.UNKNOWN, V.UNKNOWN, V.HEALTHY], V.UNKNOWN),
-        ([V.UNKNOWN, V.UNHEALTHY, V.HEALTHY, V.HEALTHY], V.UNKNOWN),
-        ([V.UNKNOWN, V.HEALTHY, V.HEALTHY], V.HEALTHY),
-        ([V.UNHEALTHY, V.IDLE], V.UNHEALTHY),
-        ([V.DEGRADED, V.DEGRADED, V.HEALTHY], V.DEGRADED),
-    ],
-)
-def test_the_system_from_its_units(units: list[V], system: V) -> None:
-    assert roll_up_system(units) is system
-
-
-def test_a_cause_needs_the_new_fleet_to_be_worse_at_the_same_minute() -> None:
-    facts = GroupFacts("g", 1, new_fleets=("g-r2",))
-    deploy: list[Activity] = [activity(ActivityKind.DEPLOY)]
-
-    def cause(new: FleetRates, old: FleetRates) -> str:
-        window = Windowed({}, {("g", "g-r2"): new, ("g", "g-r1"): old})
-        return cause_of(facts, Readings(0, window, window, {}), deploy)
-
-    assert cause(FleetRates(50, 5), FleetRates(50, 0)) == "act-1"
-    assert not cause(FleetRates(50, 5), FleetRates(50, 5))  # the old one suffers as much
-    assert not cause(FleetRates(0.1, 0.1), FleetRates(50, 0))  # too little to say
-    assert not cause_of(replace(facts, new_fleets=()), Readings(0, Failed(""), Failed(""), {}), deploy)
