@@ -15,6 +15,7 @@ import structlog
 from tests.sim.invariants import answers, ledger, scaling
 from tests.sim.invariants.base import Invariant, Violated, Watch
 from tests.sim.invariants.coverage import Coverage
+from tests.sim.invariants.pipelines import PIPELINES
 from tests.sim.invariants.rollouts import ROLLOUTS
 from tests.sim.kernel.loop import PROCESS, Incarnation, SimLoop
 from tests.sim.kernel.record import Line, Record
@@ -33,7 +34,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     ledger.SameAnswer, ledger.LeaseBelief, ledger.NoStaleWrite, ledger.EndedByItsOwn, ledger.FreezeHolds,
     ledger.StopMeansStop, ledger.QueueFair, ledger.AskEnds, answers.Explained, answers.OneWriter, answers.QuietEnds,
     answers.BoundedQueues, answers.Progress, scaling.WithinBounds, scaling.IntentFirst, scaling.SizedUnderLease,
-    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.WindowHolds, scaling.KeepsUp, *ROLLOUTS,
+    scaling.ShrinksUnderScaleIn, scaling.CapacityFloor, scaling.WindowHolds, scaling.KeepsUp, *ROLLOUTS, *PIPELINES,
 )  # fmt: skip
 
 WORLDS: dict[str, type[ObserverWorld]] = {"admission": ObserverWorld, "scaling": ScalingWorld, "rollout": RolloutWorld}

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.sim.plan import Event, Plan
 from tests.sim.world.observer_world import REPLICAS
+from tests.sim.world.pipelines import EDGE
 from tests.sim.world.rollout_services import CLIENTS, GROUPS, SERVICES, WORKER
 
 HORIZON_S, HEAL_AT_S = 4800.0, 2400.0
@@ -17,6 +18,7 @@ ROLLOUTS: tuple[dict[str, Any], ...] = (
     {"type": "rolling", "percents": [25, 100], "bake_s": 60}, {"type": "rolling", "percents": [10, 50, 100], "bake_s": 20},
     {"type": "canary", "percent": 10, "bake_s": 40}, {"type": "blue_green", "bake_s": 30},
 )  # fmt: skip
+PIPED = 0.5  # of the seeds
 Chance = random.Random
 
 
@@ -26,7 +28,12 @@ def rollout_plan(seed: int) -> Plan:
     style = chance.random()
     share = 0.0 if style < 0.15 else 0.4 if style < 0.7 else 0.8
     events: list[Event] = [{"at": 5.0, "do": "apply"}, *_work(chance), *_days(chance)]
-    for fault in FAULTS:
+    pipeline = Chance(f"{seed}/plan/pipeline")
+    piped = pipeline.random() < PIPED
+    if piped:
+        events[0] = {**events[0], "kinds": {EDGE: "ingest"}}
+        events += _pipeline(pipeline)
+    for fault in (*FAULTS, *(FAULTS_OF_PIPELINES if piped else ())):
         mine = Chance(f"{seed}/plan/{fault.__name__}")
         if mine.random() < share:
             events.extend(fault(mine))
@@ -84,6 +91,20 @@ def _days(chance: Chance) -> Iterator[Event]:
     for at in _times(chance, 1200.0, BUSY_FROM_S, LAST_WORK_S):
         how = chance.choice(("MaxSize", "MinSize", "Ingress"))
         yield {"at": at, "do": "drift", "group": chance.choice(GROUPS), "field": how}
+
+
+def _pipeline(chance: Chance) -> Iterator[Event]:
+    """A pipeline comes, is told to hold, to go on, to step back; goes, comes again."""
+    at = round(chance.uniform(BUSY_FROM_S, 900.0), 3)
+    while at < LAST_WORK_S:
+        yield {"at": at, "do": "apply", "ramp_bake_s": chance.choice((20, 40, 90))}
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            when = round(min(LAST_WORK_S, at + chance.uniform(20, 400)), 3)
+            yield {"at": when, "do": "ramp", "order": chance.choice(("hold", "resume", "back", "resume"))}
+        at = round(at + chance.expovariate(1 / 900.0), 3)
+        if at < LAST_WORK_S and chance.random() < 0.5:
+            yield {"at": at, "do": "destroy_pipeline"}
+            at = round(at + chance.expovariate(1 / 200.0), 3)
 
 
 def crashes(chance: Chance) -> Iterator[Event]:
@@ -210,6 +231,23 @@ def forgetting(chance: Chance) -> Iterator[Event]:
         yield {"at": at, "do": "forget_verdicts"}
 
 
+def topics(chance: Chance) -> Iterator[Event]:
+    """The broker fails, commits unheard, is slow or gone; its offsets and the audits of nodes are not to be had."""
+    for at in _times(chance, 400.0):
+        event: dict[str, Any] = {"at": at, "do": "store", "store": "kafka", "for_s": round(chance.uniform(10, 200), 1)}
+        if chance.random() < 0.2:
+            event |= {"down": True}
+        else:
+            event |= {k: round(chance.random() * 0.3, 3) for k in ("failed", "unheard", "slow")}
+        yield event
+    for at in _times(chance, 600.0, BUSY_FROM_S):
+        yield {
+            "at": at, "do": "ill", "group": "", "how": chance.choice(("broker", "audits")),
+            "for_s": round(chance.uniform(20, 300), 1),
+        }  # fmt: skip
+
+
+FAULTS_OF_PIPELINES: tuple[Callable[[Chance], Iterator[Event]], ...] = (topics,)
 FAULTS: tuple[Callable[[Chance], Iterator[Event]], ...] = (
     crashes, pauses, partitions, bad_weather, clocks, stores, temporal, illness, machines, engines, forgetting,
     places, late_describes, outages,

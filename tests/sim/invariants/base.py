@@ -128,13 +128,16 @@ class Invariant:
     def removing(self, removal: Any) -> None:
         """A fleet is about to go."""
 
+    def ramped(self, ramping: Any, ledger: LedgerState, now: float) -> None:
+        """A pipeline takes another share of its traffic."""
+
     def rested(self, rest: Any) -> None:
         """The run is over, and so is everything that was asked for."""
 
 
 HOOKS = (
     "committed", "answered", "heard", "writes", "landed", "judged", "ended", "resized", "settled", "served", "removing",
-    "rested",
+    "ramped", "rested",
 )  # fmt: skip
 
 

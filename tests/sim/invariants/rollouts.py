@@ -1,93 +1,12 @@
 """Invariants of rollouts: floors, growth before removal, routes, what is undone, what was asked for, who wrote it down."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-from services.autoscaler.domain.group import Reservation
 from tests.sim.invariants.base import Invariant, LedgerState
-from tests.sim.invariants.scaling import NODE_RATE, Resize
+from tests.sim.invariants.rest import PERCENT, Removal, Rest, Served
+from tests.sim.invariants.scaling import Resize
 from workflows.policies import POLICIES
 
 UNSERVED_S_MAX = 60.0  # clients ask for routes every few seconds, and machines that died are replaced
 RESERVED_S_MAX = 720.0  # the longest time to live that a workflow asks for
-MARGIN = 0.8
-PERCENT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class FleetNow:
-    """A fleet in the cloud."""
-
-    fleet: str
-    desired: int
-    in_service: int
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One group at one step: what clients know, and what there is. `taken`: the cloud took machines lately."""
-
-    group: str
-    arrival: float
-    routes: Mapping[str, int]  # weight by fleet, where an endpoint is known
-    weights: Mapping[str, int]  # as the Provisioner has them
-    fleets: Sequence[FleetNow]
-    answered: bool
-    taken: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """A fleet is about to be removed from the cloud; `wanted`: its group is not to be there any more."""
-
-    group: str
-    fleet: str
-    arrival: float
-    weights: Mapping[str, int]  # as the Provisioner has them
-    others: Sequence[FleetNow]
-    unwanted: bool
-    ill: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunNow:
-    """One run of a workflow. `asked` is what it was started with, as JSON."""
-
-    kind: str
-    id: str
-    open: bool
-    outcome: str
-    request: str
-    activities: Sequence[tuple[str, int, float]]  # (name, attempts, total seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupNow:
-    """One group when everything has come to rest."""
-
-    name: str
-    declared: bool
-    standing: Sequence[str]
-    weights: Mapping[str, int]
-    variables: Mapping[str, Mapping[str, str]]  # by fleet
-    deployments: Sequence[tuple[str, str, str, str]]  # (id, phase, fleet, from fleet), newest first
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """How things stand at the end."""
-
-    healed_for_s: float
-    now: float
-    ledger: LedgerState
-    runs: Sequence[RunNow]
-    groups: Sequence[GroupNow]
-    cloud: Sequence[FleetNow]
-    reservations: Sequence[Reservation]
-    problems: Sequence[str]
-    audited: frozenset[str]  # operations, or ids of workflows, that the audit log names
-    operations: Sequence[tuple[str, str]]  # (id, state) as the admin API has them
-    locks: Sequence[str]
 
 
 class FloorKept(Invariant):
@@ -326,5 +245,3 @@ ROLLOUTS: tuple[type[Invariant], ...] = (
     FloorKept, FloorReleased, GrowthBeforeRemoval, SharesSumToOne, DataPlaneAlone, UndoneOrDone, RollbackOnce,
     IntentWins, Concluded, BoundedRetries, Replays, AuditComplete, Followed, NoOscillation,
 )  # fmt: skip
-
-__all__ = ["MARGIN", "NODE_RATE", "ROLLOUTS", "FleetNow", "GroupNow", "Removal", "Rest", "RunNow", "Served"]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -246,19 +246,6 @@ class SimBuilds:
 
     async def discard(self, path: Path) -> None:
         """See the port: nothing was written."""
-
-
-class NoTopics:
-    """`Topics`: these worlds have no pipelines, and a broker that takes everything."""
-
-    async def ensure(self, topics: Sequence[Any]) -> None:
-        """See the port."""
-
-    async def remove(self, names: Sequence[str]) -> None:
-        """See the port."""
-
-    async def remove_below(self, prefix: str) -> None:
-        """See the port."""
 
 
 def _digest(text: str) -> str:

@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
-from tests.sim.invariants.rollouts import FleetNow, GroupNow, Removal, Rest, RunNow, Served
+from services.provisioner.domain.pipeline import own_topics_of
+from tests.sim.invariants.rest import FleetNow, GroupNow, PipelineNow, Removal, Rest, RunNow, Served
 from tests.sim.invariants.scaling import Resize
 from tests.sim.temporal.activities import seconds
 from tests.sim.temporal.run import STATUS, Run
 from tests.sim.world.load import lasting
+from tests.sim.world.pipelines import EDGE, PIPELINE, STAGES
 from tests.sim.world.rollout_services import RolloutServices
 from tests.sim.world.stores import state_of
 
@@ -55,7 +57,7 @@ class Facts:
             arrival=demand.least if demand and serves else 0.0,
             arrival_now=demand.arrival if demand and serves else 0.0,
             peak=lasting(demand.lately) if demand and serves else 0.0,
-            backlog=0.0,
+            backlog=demand.waiting if demand and serves else 0.0,
             intents=[i for i, result in world.scaler_store._intents.values() if result is None],
             ill=tuple(how for g, how in world.plant.ill if g in {"", found.group}),
             least=found.min,
@@ -104,6 +106,21 @@ class Facts:
             audited=frozenset(audited),
             operations=[(o.id, o.state.value) for o in kept.operations.values()],
             locks=sorted(world.engine.locks),
+            pipelines=[self._pipeline(PIPELINE)],
+        )
+
+    def _pipeline(self, name: str) -> PipelineNow:
+        world, state = self._world, self._world.pipelines.state(name)
+        heard = world.routes.get(EDGE)
+        return PipelineNow(
+            name=name,
+            registered=state is not None,
+            percent=state.ramp_percent if state else 0,
+            edge=heard.ramp_percent if heard is not None and state else None,
+            seats={g.seat.stage: g.name for g in self._groups()._groups.values() if g.seat and g.seat.pipeline == name},
+            stages=STAGES,
+            topics=frozenset(t for t in world.topics.there if t.startswith(f"headrace.{name}.")),
+            wanted_topics=frozenset(own_topics_of(state.intent) if state else ()),
         )
 
     def _run(self, run: Run) -> RunNow:
@@ -116,7 +133,7 @@ class Facts:
             (a.asked.activity_type, a.attempts, seconds(a.asked.schedule_to_close_timeout))
             for a in run.activities_ever.values()
         ]
-        return RunNow(run.kind, run.id, run.open, outcome, str(request), tried)
+        return RunNow(run.kind, run.id, run.open, outcome, str(request), tried, str(given.get("pipeline", "")))
 
     def _group(self, name: str) -> GroupNow:
         fleets = [f for f in self._groups()._fleets.values() if f.group == name]

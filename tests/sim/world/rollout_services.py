@@ -1,24 +1,20 @@
 """All services as shipped and the workflows' own classes: what runs in the world of rollouts."""
 
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.admin_api.__main__ import Adapters as AdminAdapters
 from services.admin_api.__main__ import build as build_admin
 from services.admin_api.adapters.memory import MemoryStore as AdminStore
 from services.admin_api.adapters.temporal import TemporalWorkflows
-from services.admin_api.domain.ports import Unit
 from services.admin_api.operations.peers import Peers
 from services.admin_api.settings import AdminSettings
 from services.autoscaler.__main__ import Adapters as ScalerAdapters
 from services.autoscaler.__main__ import build as build_autoscaler
-from services.autoscaler.adapters.inventory import snapshot_of
 from services.autoscaler.adapters.memory import MemoryStore as ScalerStore
 from services.autoscaler.adapters.observer import ObserverHealth
 from services.autoscaler.adapters.scalings import TemporalScalings
-from services.autoscaler.domain.group import GroupSnapshot
 from services.autoscaler.grpc_api import ALLOWED as AUTOSCALER_ALLOWED
 from services.autoscaler.settings import AutoscalerSettings
 from services.deployer.__main__ import Adapters as DeployerAdapters
@@ -43,9 +39,9 @@ from shared.clients.provisioner import ProvisionerClient
 from shared.contracts import queues
 from shared.contracts.node import Routes
 from shared.domain.errors import HeadraceError, Unavailable
-from shared.domain.names import GroupName
 from shared.service import Loop
 from tests.sim.invariants.base import Watch
+from tests.sim.invariants.pipelines import Ramping
 from tests.sim.kernel.clock import SimIds
 from tests.sim.kernel.http import Web
 from tests.sim.kernel.loop import Incarnation, SimLoop
@@ -57,75 +53,35 @@ from tests.sim.temporal.conditions import Conditions
 from tests.sim.temporal.server import SimTemporal
 from tests.sim.world import cloud as clouds
 from tests.sim.world.asked import watched_activities
-from tests.sim.world.fate import Fate, Remote
+from tests.sim.world.fate import Remote
 from tests.sim.world.fleets import Fleets, SimSizes
 from tests.sim.world.observer_world import REPLICAS, ObserverWorld
+from tests.sim.world.pipelines import CONSUMER, EDGE, PIPELINE, STAGES, ServingBroker, SimTopics, WatchedPipelines
 from tests.sim.world.pulumi import SimPulumi
+from tests.sim.world.rollout_ports import JoinedFleets, NumberedCredentials, SimAdminStore
 from tests.sim.world.scaling_world import QuietMeter
 from tests.sim.world.serving import (
     STEP_S,
     Demand,
-    NoBroker,
     Serving,
     ServingMeasurements,
     ServingMembers,
     ServingMetrics,
     ServingSignals,
 )
+from tests.sim.world.stores import state_of
 from workflows.registry import WORKFLOWS
 
 ADMIN, WORKER, CLIENTS = "admin", "worker", "clients"
 SERVICES = ("deployer", "provisioner", "autoscaler", ADMIN)
 GROUPS = ("a", "b")
 BASE_RATE = 90.0
+PERCENT = 100
 TOKEN = "the first administrator's"
 LOOK_S, OPERATIONS_S = 60.0, 5.0  # of the admin API; as often as shipped they would be most of the work
 EVICTS = 0.02
 BOOT_AGAIN_S = 2.0
 ROUTES_S = 5.0
-
-
-class JoinedFleets:
-    """The Autoscaler's `Inventory`, joined as the shipped one does."""
-
-    def __init__(self, provisioner: ProvisionerClient, cloud: clouds.Cloud, fate: Fate) -> None:
-        self._provisioner, self._cloud, self._fate = provisioner, cloud, fate
-
-    async def groups(self) -> tuple[GroupSnapshot, ...]:
-        """See the port."""
-        models, _ = await self._provisioner.inventory()
-        await self._fate.before()
-        states = self._cloud.seen()
-        return tuple(snapshot_of(m, states) for m in models if m.phase != "DELETING")
-
-    async def group(self, name: GroupName) -> GroupSnapshot:
-        """See the port."""
-        model = await self._provisioner.group(name)
-        await self._fate.before()
-        return snapshot_of(model, self._cloud.seen())
-
-
-class SimAdminStore:
-    """The admin API's connection to its store: a unit happens at one instant, or not, or nobody hears."""
-
-    def __init__(self, inner: AdminStore, fate: Fate) -> None:
-        self._inner, self._fate = inner, fate
-
-    @asynccontextmanager
-    async def unit(self) -> AsyncIterator[Unit]:
-        """See the port."""
-        unheard = await self._fate.before()
-        async with self._inner.unit() as unit:
-            yield unit
-        await self._fate.back(unheard=unheard)
-
-
-class NumberedCredentials:
-    """`Credentials`: nobody guesses here."""
-
-    def new_token(self) -> str:
-        """See the port."""
-        return "token"
 
 
 class RolloutServices(ObserverWorld):
@@ -149,12 +105,14 @@ class RolloutServices(ObserverWorld):
         self.web = Web(self.network, self.processes)
         self.mirror, self.bundles, self.tokens = clouds.SimMirror(), clouds.SimBundles(), clouds.SimTokens()
         fences = provisioned.MemoryFences()
+        self.pipelines = WatchedPipelines(self._ramped)
         self.provisioner_stores = {
             "groups": provisioned.MemoryGroups(fences), "fences": fences,
-            "pipelines": provisioned.MemoryPipelines(), "environments": provisioned.MemoryEnvironments(),
+            "pipelines": self.pipelines, "environments": provisioned.MemoryEnvironments(),
             "runs": provisioned.MemoryStacks(), "drift": provisioned.MemoryDrift(),
             "routes": provisioned.MemoryRoutes(), "nodes": provisioned.MemoryNodes(),
         }  # fmt: skip
+        self.topics = SimTopics()
         self.deployer_store, self.scaler_store = DeployerStore(), ScalerStore(self._store_s)
         self.admin_store = AdminStore()
         self.routes: dict[str, Routes] = {}  # as clients last heard of them
@@ -169,6 +127,7 @@ class RolloutServices(ObserverWorld):
         self._serve()
 
     def _serve(self) -> None:
+        self._seat()
         self.serving.step(self._store_s())
         self.loop.call_later(STEP_S, self._serve, context=contextvars.Context())
         self._served()
@@ -176,8 +135,18 @@ class RolloutServices(ObserverWorld):
     def _served(self) -> None:
         """After each step of the traffic."""
 
-    def _audited(self) -> None:
-        """No pipelines, no loss audits."""
+    def _ramped(self, ramping: Ramping) -> None:
+        self.record.say("provisioner", f"ramps {ramping.before} -> {ramping.after} %", f"pipeline/{ramping.pipeline}")
+        self.watch.tell("ramped", ramping, state_of(self.ledger), self._store_s())
+
+    def _seat(self) -> None:
+        """What clients let in at the edge of a pipeline, and who consumes it; without one the plant has no pipelines."""
+        there = self.pipelines.state() is not None
+        heard = self.routes.get(EDGE)
+        share = heard.ramp_percent / PERCENT if there and heard is not None else 1.0
+        for group in (EDGE, CONSUMER):
+            self.serving.demand[group].seat(share, consumes=there and group == CONSUMER)
+        self.plant.pipelines = {PIPELINE: STAGES} if there else {}
 
     def _is_bad(self, fleet: str) -> bool:
         groups: Any = self.provisioner_stores["groups"]
@@ -219,7 +188,7 @@ class RolloutServices(ObserverWorld):
             ProvisionerInventory(self._provisioner(name)),
             ServingMembers(self.plant, self.cloud),
             ServingMetrics(self.plant, self.cloud, self.serving),
-            NoBroker(self._store_s),
+            ServingBroker(self.plant, self.serving, self._store_s),
         )
 
     def _observing(self, name: str, service: Observer) -> None:
@@ -242,11 +211,12 @@ class RolloutServices(ObserverWorld):
         stores: dict[str, Any] = {k: Remote(s, postgres) for k, s in self.provisioner_stores.items()}
         mirror: Any = Remote(self.mirror, redis)
         engine: Any = self.engine
-        nothing: Any = clouds.NoTopics()
+        topics: Any = Remote(self.topics, self._fate("kafka", name))
+        nothing: Any = None  # nobody asks for dead letters, nobody is rated
         adapters = ProvisionerAdapters(
             **stores, stacks=engine, processes=engine, machines=clouds.SimMachines(self.cloud, aws, clock),
             sites=clouds.SimSites(), bundles=self.bundles, tokens=self.tokens, prices=clouds.NoPrices(),
-            topics=nothing, dead_letters=nothing, driver=nothing, mirror=mirror, authority=clouds.SimAuthority(),
+            topics=topics, dead_letters=nothing, driver=nothing, mirror=mirror, authority=clouds.SimAuthority(),
             builds=clouds.SimBuilds(), leases=ObserverLeases(self._observer(name)), clock=clock,
             ids=SimIds(str(life), clock),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from tests.sim.plan import Event, Plan
 from tests.sim.temporal.run import Run
 from tests.sim.world.fleets import ZONES
 from tests.sim.world.people import Person
+from tests.sim.world.pipelines import PIPELINE, declared_pipeline
 from tests.sim.world.rollout_facts import Facts
 from tests.sim.world.rollout_services import ADMIN, EVICTS, GROUPS, TOKEN, RolloutServices
 from tests.sim.world.stores import state_of
@@ -43,6 +44,7 @@ class RolloutWorld(RolloutServices):
         self.facts = Facts(self)
         self.engine.removing = lambda asg: watch.tell("removing", self.facts.removal(asg))
         self.declared: dict[str, dict[str, Any]] = {g: declared_group(g) for g in GROUPS}
+        self.declared_pipelines: dict[str, dict[str, Any]] = {}
 
     def start(self) -> None:
         """The server's schedules run from the start, whoever is up."""
@@ -55,7 +57,7 @@ class RolloutWorld(RolloutServices):
     def _healed(self, order: str) -> None:
         """When the day is over somebody looks after what was left standing."""
         for run in self.open_runs:
-            if run.kind == "DeployGroup":
+            if run.kind == "DeployGroup" or (run.kind == "RampTraffic" and order == "resume"):
                 self.temporal.signal(run, order, ())
 
     def _later(self, wait_s: float, act: Any) -> None:
@@ -106,10 +108,14 @@ class RolloutWorld(RolloutServices):
 
     def do_apply(self, event: Event) -> None:
         """People change what is declared, and apply it."""
+        for name, kind in event.get("kinds", {}).items():
+            self.declared[name]["kind"] = kind
+        if "ramp_bake_s" in event:
+            self.declared_pipelines[PIPELINE] = declared_pipeline(float(event["ramp_bake_s"]))
         for name, nodes in event.get("nodes_max", {}).items():
             self.declared[name]["scaling"] = self.declared[name]["scaling"] | {"max_nodes": nodes}
         objects = [{"kind": "environment", "name": "env", "requirements": "headrace-runtime"}, *self.declared.values()]
-        self._asks(self._apply(objects))
+        self._asks(self._apply([*objects, *self.declared_pipelines.values()]))
 
     async def _apply(self, objects: list[dict[str, Any]]) -> None:
         made = await self.person.ask("POST", "/v1/plans", {"objects": objects, "source": "sim"})
@@ -125,6 +131,15 @@ class RolloutWorld(RolloutServices):
     def do_order(self, event: Event) -> None:
         """Somebody tells a deployment to pause, go on, be promoted, stop."""
         self._asks(self.person.ask("POST", f"/v1/deployments/{event['group']}:{event['order']}", {}, tries=3))
+
+    def do_ramp(self, event: Event) -> None:
+        """Somebody tells the ramp to hold, to go on, to step back."""
+        self._asks(self.person.ask("POST", f"/v1/ramps/{PIPELINE}:{event['order']}", tries=3))
+
+    def do_destroy_pipeline(self, event: Event) -> None:
+        """Somebody takes the pipeline away."""
+        self.declared_pipelines.pop(PIPELINE, None)
+        self._asks(self.person.ask("DELETE", f"/v1/pipelines/{PIPELINE}"))
 
     def do_roll_back(self, event: Event) -> None:
         """Somebody wants the revision before."""

@@ -7,7 +7,7 @@ bad revision answers. Nothing here asks a service: the data plane goes on by its
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.autoscaler.domain.group import GroupSnapshot
 from services.autoscaler.domain.signals import FAILED as SIGNAL_FAILED
@@ -15,11 +15,9 @@ from services.autoscaler.domain.signals import Signals, judged
 from services.deployer.domain.judge import FleetSample
 from services.deployer.domain.ports import Unreadable
 from services.observer.domain.evidence import (
-    BrokerReading,
     Failed,
     FleetMembers,
     FleetRates,
-    Inventory,
     Member,
     Readings,
     Windowed,
@@ -29,7 +27,7 @@ from shared.contracts.node import Routes
 from shared.domain.errors import Unavailable
 from shared.domain.names import FleetId, GroupName
 from tests.sim.world.cloud import Cloud
-from tests.sim.world.load import WINDOW_STEPS, least_of
+from tests.sim.world.load import PARTITIONS, WINDOW_STEPS, least_of
 from tests.sim.world.plant import INF, LAG_SLO_S, Plant
 
 NODE_RATE = 50.0  # requests a second that one machine answers
@@ -65,19 +63,37 @@ class Counters:
 
 @dataclass
 class Demand:
-    """One group's requests a second: `base` times every factor that holds now."""
+    """One group's requests a second: `base` times every factor that holds now, times the share that a ramp lets in.
+
+    Of a group that consumes a topic: events ever `produced` for it, and `finished`.
+    """
 
     base: float
     factors: list[float] = field(default_factory=list)
+    share: float = 1.0
+    consumes: bool = False
+    produced: float = 0.0
+    finished: float = 0.0
     lately: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW_STEPS))
 
     @property
     def arrival(self) -> float:
         """Requests a second."""
-        rate = self.base
+        rate = self.base * self.share
         for factor in self.factors:
             rate *= factor
         return rate
+
+    @property
+    def waiting(self) -> float:
+        """Events that wait in the topic."""
+        return self.produced - self.finished
+
+    def seat(self, share: float, *, consumes: bool) -> None:
+        """What a pipeline makes of it: nothing waits for who consumes nothing."""
+        self.share, self.consumes = share, consumes
+        if not consumes:
+            self.produced = self.finished = 0.0
 
     @property
     def least(self) -> float:
@@ -109,12 +125,19 @@ class Serving:
         for group, demand in self.demand.items():
             weights = {f: w for f, w in self.routes(group).items() if f in states and states[f].in_service}
             total = sum(weights.values())
-            demand.lately.append(demand.arrival)
-            if not total:
-                self.lost[group] += demand.arrival * STEP_S
+            wanted = demand.arrival
+            demand.lately.append(wanted)
+            if demand.consumes:
+                demand.produced += wanted * STEP_S
+                wanted = demand.waiting / STEP_S
+            elif not total:
+                self.lost[group] += wanted * STEP_S
             for fleet, weight in weights.items():
-                asked = demand.arrival * weight / total
+                asked = wanted * weight / total
                 answered = min(asked, NODE_RATE * states[fleet].in_service)
+                if demand.consumes:  # what is too much waits
+                    demand.finished += answered * STEP_S
+                    asked = answered
                 failed = asked - answered + (answered * FAILS if self._bad(fleet) else 0.0)
                 self.rates[group, fleet] = FleetRates(asked, failed)
                 self.counters.setdefault(fleet, Counters()).add(now_s, (asked - failed) * STEP_S, failed * STEP_S)
@@ -163,11 +186,12 @@ class ServingMetrics:
             gone = Failed("HTTP 503")
             return Readings(at, gone, gone, gone, gone)
         lag: dict[str, dict[float, float]] = {}
-        for group in self._serving.demand:
+        for group, demand in self._serving.demand.items():
             mine = [r for (g, _), r in rates.items() if g == group]
             rate = sum(r.processed for r in mine)
-            late = rate * plant.late(group)
-            lag[group] = {1.0: rate - late, LAG_SLO_S: rate - late, 60.0: rate, INF: rate}
+            waits_s = demand.waiting / rate if rate else 0.0
+            late = rate if waits_s > LAG_SLO_S else rate * plant.late(group)
+            lag[group] = {1.0: rate - late, LAG_SLO_S: rate - late, 60.0: rate if waits_s <= 60 else 0.0, INF: rate}
             if plant.is_ill(group, "errors"):
                 rates |= {k: FleetRates(r.processed, r.processed * 0.4) for k, r in rates.items() if k[0] == group}
         reporting: dict[str, dict[str, float]] = {}
@@ -177,17 +201,6 @@ class ServingMetrics:
                 seen |= {i.id: at - 3.0 for i in s.instances if i.in_service}
         window = Windowed(lag, rates)
         return Readings(at, window, window, reporting)
-
-
-class NoBroker:
-    """The Observer's `BrokerSource`: these groups consume nothing."""
-
-    def __init__(self, true_s: Callable[[], float]) -> None:
-        self._true_s = true_s
-
-    async def read(self, inventory: Inventory) -> BrokerReading:
-        """No group, no offsets."""
-        return BrokerReading(self._true_s())
 
 
 class ServingSignals:
@@ -207,9 +220,17 @@ class ServingSignals:
     def _of(self, group: str, states: Sequence[AsgState], now_s: float) -> Signals:
         answered, capacity, nodes = self._serving.busy(group, states)
         whole, measured_s = not self._plant.is_ill(group, "silent"), self._cloud.fleets.now() - STEP_S
-        arrival = self._serving.demand[group].arrival if group in self._serving.demand else 0.0
-        share = answered / capacity if capacity else 0.0
-        return Signals(
+        demand = self._serving.demand[group]
+        share, arrival = answered / capacity if capacity else 0.0, demand.arrival
+        waits = Signals()
+        if demand.consumes:
+            at_broker = not self._plant.is_ill("", "broker")
+            waits = Signals(
+                backlog=judged(demand.waiting, measured_s, now_s, STALE_AFTER_S, whole=at_broker),
+                backlog_worst=judged(demand.waiting / PARTITIONS, measured_s, now_s, STALE_AFTER_S, whole=at_broker),
+            )
+        return replace(
+            waits,
             arrival=judged(arrival, measured_s, now_s, STALE_AFTER_S),
             throughput=judged(answered, measured_s, now_s, STALE_AFTER_S),
             cpu_cores=judged(share * CORES * nodes, measured_s, now_s, STALE_AFTER_S, whole=whole),
