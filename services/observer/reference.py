@@ -9,6 +9,7 @@ from services.observer.domain.matrix import (
     MATRIX,
     NEVER_QUIETED,
     ONE_CHANGE_PER_PIPELINE,
+    OVERRIDDEN,
     QUIETABLE,
     VERDICT_RULES,
     WAITS_AT_MOST_FOR_PARKING,
@@ -59,6 +60,10 @@ def page() -> str:
         (
             f"- `yield`: the holder parks at its next safe point and keeps its place. {patient} wait at most"
             f" {limits.park_wait_s:g} s for that, then go ahead."
+        ),
+        *(
+            f"- {requested.value} with a person's reason (an override) reads `{found.value}` for {held.value}."
+            for (requested, held), found in OVERRIDDEN.items()
         ),
         "- `queue`: one deployment at a time per group; the newest waiting one supersedes older waiting ones.",
         f"- On other groups of the same pipeline {one} wait for one another.",

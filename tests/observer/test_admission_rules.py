@@ -16,7 +16,7 @@ from services.observer.adapters.memory_ledger import MemoryLedger
 from services.observer.adapters.memory_verdicts import MemoryVerdicts
 from services.observer.domain.activities import Activity, Request
 from services.observer.domain.admission import Blocked, Yielding
-from services.observer.domain.matrix import MATRIX, Cell
+from services.observer.domain.matrix import Cell, cell
 from services.observer.operations.admit import Admitted
 from shared.domain.activity import ActivityKind as K
 from shared.domain.activity import ActivityOutcome, HolderAsk
@@ -157,13 +157,20 @@ class Histories(RuleBasedStateMachine):
         for one in live:
             for other in live:
                 if one.token < other.token and TOPOLOGY.meet(one.scope, other.scope):
-                    admitted = MATRIX[other.kind][one.kind]
+                    admitted = cell(other.kind, one.kind, overridden=bool(other.override_reason))
                     assert admitted in (Cell.OK, Cell.YIELD), (one, other)
 
     @invariant()
     def one_change_per_pipeline(self) -> None:
-        """AttributionOne: at most one of DEPLOY, RAMP, PROVISION in a pipeline."""
-        changing = [a for a in self.live() if a.kind in (K.DEPLOY, K.RAMP, K.PROVISION)]
+        """AttributionOne: at most one of DEPLOY, RAMP, PROVISION in a pipeline, but for a ramp that made way."""
+        live = self.live()
+        mends = [a for a in live if a.kind is K.DEPLOY and a.override_reason]
+        changing = [
+            a
+            for a in live
+            if a.kind in (K.DEPLOY, K.PROVISION)
+            or (a.kind is K.RAMP and not any(TOPOLOGY.meet(a.scope, m.scope) and a.token < m.token for m in mends))
+        ]
         for pipeline in TOPOLOGY.pipelines:
             assert sum(pipeline in TOPOLOGY.pipelines_of(a.scope) for a in changing) <= 1
 

@@ -1,5 +1,7 @@
 """What holders hear: park, resume, stop; and that nobody waits for ever."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.observer.domain.activities import Activity, ParkAsk
@@ -30,6 +32,13 @@ def test_parks_for_what_it_must_yield_to(held: K, other: K) -> None:
     mine = activity(held, token=1)
     answer = hear(mine, activity(other, token=2))
     assert (answer.ask is HolderAsk.PARK) == (MATRIX[other][held] is Cell.YIELD)
+
+
+def test_a_ramp_parks_for_an_overridden_deployment_which_does_not_park_for_it() -> None:
+    ramp, mend = activity(K.RAMP, token=1), replace(activity(K.DEPLOY, token=2), override_reason="it is the fix")
+    assert hear(ramp, mend).ask is HolderAsk.PARK
+    assert hear(mend, ramp, before_step=True).ask is HolderAsk.GO_ON
+    assert hear(ramp, activity(K.DEPLOY, token=2)).ask is HolderAsk.GO_ON
 
 
 def test_parks_while_asked_and_resumes_when_nobody_asks_any_more() -> None:

@@ -10,7 +10,7 @@ from services.observer.domain.matrix import COLUMNS, MATRIX, Cell
 from shared.domain.activity import ActivityKind as K
 from shared.domain.names import RequestId
 from shared.domain.scope import SYSTEM
-from tests.observer.requests import LIMITS, NOW, A, B, C, P, activity, lapsed, request, seen
+from tests.observer.requests import LIMITS, NOW, A, B, C, P, activity, healthy, lapsed, request, seen
 
 AS_PRINTED = """
 | requested | ROLLBACK | SCALE_OUT | DEPLOY        | RAMP  | PROVISION | DRIFT_REPAIR | SCALE_IN | FREEZE |
@@ -138,3 +138,17 @@ def test_rollback_takes_over_only_what_it_names() -> None:
     other = decide(request(K.ROLLBACK, takes_over="act-99"), seen(deploy), LIMITS)
     assert isinstance(other, Blocked)
     assert other.reasons[0].code == "OtherDeployment"
+
+
+@pytest.mark.parametrize(("asked", "held"), PAIRS)
+def test_a_persons_reason_makes_a_ramp_make_way_for_a_deployment_and_changes_no_other_cell(asked: K, held: K) -> None:
+    beside = seen(activity(held), verdicts=healthy())
+    given = decide(request(asked, override_reason="it is the fix"), beside, LIMITS)
+    plain = decide(request(asked), beside, LIMITS)
+    if (asked, held) != (K.DEPLOY, K.RAMP):
+        assert type(given) is type(plain)
+        return
+    assert isinstance(given, Yielding)
+    standing = seen(activity(held, parked=True), verdicts=healthy())
+    assert decide(request(asked, override_reason="it is the fix"), standing, LIMITS) == Granted()
+    assert isinstance(decide(request(asked), standing, LIMITS), Blocked)

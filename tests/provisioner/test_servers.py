@@ -18,6 +18,7 @@ from shared.contracts.node import routes_key
 from shared.domain.errors import InvalidInput, Unavailable
 from shared.domain.names import GroupName, Workspace
 from shared.redis import redis_client
+from tests.sim.world.pipelines import SimTopics
 
 pytestmark = pytest.mark.slow
 METADATA_S_MAX = 60.0
@@ -92,3 +93,29 @@ async def test_a_mirror_that_is_away_is_unavailable() -> None:
             await RedisRoutes(redis).restore(W, {G: document(1)})
     finally:
         await redis.aclose()
+
+
+async def test_topics_of_the_simulator_answer_as_the_broker_does(kafka: KafkaServer, unique_name: str) -> None:
+    a, b, c = (f"{unique_name}.{letter}" for letter in "abc")
+    script: tuple[tuple[str, Any], ...] = (
+        ("ensure", [TopicPlan(a, 2), TopicPlan(b, 1)]),
+        ("ensure", [TopicPlan(a, 4), TopicPlan(c, 3, as_it_is=True)]),
+        ("ensure", [TopicPlan(c, 3), TopicPlan(a, 3)]),  # refused as a whole
+        ("ensure", [TopicPlan(a, 1, as_it_is=True), TopicPlan(b, 2)]),
+        ("remove", [b, f"{unique_name}.never"]),
+        ("remove_below", f"{unique_name}."),
+    )
+    real, simulated = topics_of(kafka), SimTopics()
+    refused = 0
+    for verb, given in script:
+        said: list[str] = []
+        for topics in (real, simulated):
+            try:
+                await getattr(topics, verb)(given)
+                said.append("done")
+            except InvalidInput as e:
+                said.append(e.field)
+        assert said[0] == said[1], (verb, given)
+        refused += said[0] != "done"
+        await shows(kafka, unique_name, simulated.there)
+    assert refused == 1

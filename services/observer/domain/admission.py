@@ -15,6 +15,7 @@ from services.observer.domain.matrix import (
     ONE_CHANGE_PER_PIPELINE,
     WAITS_AT_MOST_FOR_PARKING,
     Cell,
+    cell,
 )
 from services.observer.domain.refusals import (
     deployments_at_limit,
@@ -120,12 +121,12 @@ def _others(request: Request, seen: Situation) -> list[Activity]:
 
 
 def _meet(request: Request, other: Activity, seen: Situation, limits: Limits) -> _Meeting | None:
-    cell = MATRIX[request.kind][other.kind]
-    match cell:
+    found = cell(request.kind, other.kind, overridden=bool(request.override_reason))
+    match found:
         case Cell.OK:
             return None
         case Cell.WAIT | Cell.QUEUE:
-            return _Meeting(other, held(request, other, seen.now, limits, queue=cell is Cell.QUEUE))
+            return _Meeting(other, held(request, other, seen.now, limits, queue=found is Cell.QUEUE))
         case Cell.TAKE_OVER:
             if request.takes_over and request.takes_over != other.id:
                 return _Meeting(other, not_the_deployment(request, other, limits))
@@ -138,7 +139,7 @@ def _meet(request: Request, other: Activity, seen: Situation, limits: Limits) ->
                 return None
             return _Meeting(other, yielding(request, other, asked_for_s, limits), asks=True)
         case _:
-            assert_never(cell)
+            assert_never(found)
 
 
 def _lapsed(request: Request, seen: Situation, limits: Limits) -> list[Reason]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from services.observer.domain.activities import Activity, Limits, Request
 from services.observer.domain.admission import Situation
-from services.observer.domain.matrix import MATRIX, Cell
+from services.observer.domain.matrix import Cell, cell
 from services.observer.domain.refusals import held, stopped, yielding
 from services.observer.domain.verdict_check import verdict_reasons
 from shared.domain.activity import ActivityKind as K
@@ -95,13 +95,15 @@ def _meeting(mine: Activity, seen: Situation) -> Sequence[Activity]:
 
 def _parks_for(mine: Activity, other: Activity, *, standing: bool) -> bool:
     """Whether `other` makes me park: at once if I must yield to it, before the next step if my own row says wait."""
-    if MATRIX[other.kind][mine.kind] is Cell.YIELD:
+    theirs = cell(other.kind, mine.kind, overridden=bool(other.override_reason))
+    if theirs is Cell.YIELD:
         return True
-    if not standing or MATRIX[mine.kind][other.kind] not in (Cell.WAIT, Cell.QUEUE):
+    own = cell(mine.kind, other.kind, overridden=bool(mine.override_reason))
+    if not standing or own not in (Cell.WAIT, Cell.QUEUE):
         return False
     if other.kind is K.FREEZE:
         return True
-    mutual = MATRIX[other.kind][mine.kind] in (Cell.WAIT, Cell.QUEUE)
+    mutual = theirs in (Cell.WAIT, Cell.QUEUE)
     return not mutual or other.token < mine.token
 
 

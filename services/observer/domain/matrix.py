@@ -43,6 +43,16 @@ MATRIX: Mapping[K, Mapping[K, Cell]] = {
     K.FREEZE: _row(_O, _O, _O, _O, _O, _O, _O, _O),
 }
 
+OVERRIDDEN: Mapping[tuple[K, K], Cell] = {(K.DEPLOY, K.RAMP): _Y}
+"""Cells of requests for which a person gave a reason: a ramp that stands before bad health makes way for what mends it."""
+
+
+def cell(requested: K, held: K, *, overridden: bool) -> Cell:
+    """What happens to a request while something is held; `overridden`: a person gave a reason to pass the verdicts."""
+    plain = MATRIX[requested][held]
+    return OVERRIDDEN.get((requested, held), plain) if overridden else plain
+
+
 WAITS_AT_MOST_FOR_PARKING = frozenset({K.SCALE_OUT, K.ROLLBACK})
 """After `Limits.park_wait_s` they go ahead: shares and floors make growth beside a deployment safe."""
 

@@ -23,6 +23,7 @@ TABLE = """
 | SCALE_IN         | wait     | wait      | wait          | wait  | wait      | wait         | wait     | wait   |
 | FREEZE           | ok       | ok        | ok            | ok    | ok        | ok           | ok       | ok     |
 """
+OVERRIDDEN = {("DEPLOY", "RAMP"): "yield"}  # what a person gives a reason for
 ONE_A_PIPELINE = ("DEPLOY", "RAMP", "PROVISION")
 PARK_WAIT_S = 30.0
 GOOD = ("HEALTHY", "IDLE")
@@ -36,9 +37,15 @@ def _read() -> dict[tuple[str, str], str]:
 CELLS = _read()
 
 
-def excludes(requested: str, held: str) -> bool:
+def cell_of(requested: str, held: str, *, overridden: bool) -> str:
+    """The cell of one kind beside another."""
+    plain = CELLS[requested, held]
+    return OVERRIDDEN.get((requested, held), plain) if overridden else plain
+
+
+def excludes(requested: str, held: str, *, overridden: bool = False) -> bool:
     """Whether the one is never begun while the other is held."""
-    return CELLS[requested, held] in {"wait", "queue"}
+    return cell_of(requested, held, overridden=overridden) in {"wait", "queue"}
 
 
 def groups_of(scope: Scope, topology: Topology) -> set[str]:
@@ -81,11 +88,13 @@ def meet(one: Scope, other: Scope, topology: Topology) -> bool:
     return bool(groups_of(one, topology) & groups_of(other, topology))
 
 
-def against_held(new: Activity, held: Activity, topology: Topology, now: float, *, ended: bool) -> str:
+def against_held(
+    new: Activity, held: Activity, topology: Topology, now: float, *, ended: bool, overridden: bool
+) -> str:
     """Why `new` should not have been granted while `held` was live; empty when it may. `ended`: the grant ended it."""
     kind, other = new.kind.value, held.kind.value
     if meet(new.scope, held.scope, topology):
-        cell = CELLS[kind, other]
+        cell = cell_of(kind, other, overridden=overridden)
         asked_s = now - held.ask.asked_at if held.ask else 0.0
         patient = kind in {"SCALE_OUT", "ROLLBACK"} and asked_s >= PARK_WAIT_S
         if cell in {"wait", "queue"}:

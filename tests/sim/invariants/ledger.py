@@ -6,6 +6,7 @@ from services.observer.domain.activities import Activity
 from shared.domain.activity import ActivityOutcome
 from tests.sim.invariants.admission_table import against_held, bad_verdict, excludes, meet, needed
 from tests.sim.invariants.base import Commit, End, Invariant, LedgerState, Write
+from tests.sim.kernel.record import Record
 from tests.sim.kernel.rpc import Call
 
 SWEEPS_S = 120.0  # by then one of two replicas has swept, however they took turns
@@ -22,11 +23,18 @@ class OneHolder(Invariant):
 
     sentence = "Of two live activities that meet, the later one did not have to wait for the earlier one."
 
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self._overridden: set[str] = set()
+
     def committed(self, commit: Commit) -> None:
+        if overridden(commit):
+            self._overridden.update(a.id for a in commit.granted)
         live = commit.after.live(commit.now)
         for index, later in enumerate(live):
             for earlier in live[:index]:
-                if excludes(later.kind.value, earlier.kind.value) and meet(
+                allowed = later.id in self._overridden
+                if excludes(later.kind.value, earlier.kind.value, overridden=allowed) and meet(
                     later.scope, earlier.scope, commit.after.topology
                 ):
                     self.broken(f"{later.kind} {later.id} on {later.scope} beside {earlier.kind} {earlier.id}")
@@ -61,7 +69,7 @@ class AdmissionMatrix(Invariant):
                 topology = commit.before.topology
                 if meet(new.scope, held.scope, topology):
                     self.record.reach(f"grant {new.kind.value} beside {held.kind.value}")
-                why = against_held(new, held, topology, commit.now, ended=ended)
+                why = against_held(new, held, topology, commit.now, ended=ended, overridden=overridden(commit))
                 if why:
                     self.broken(f"{new.kind} {new.id} on {new.scope}: {why}")
 

@@ -41,7 +41,9 @@ class SimTopics:
         """See the port."""
         for topic in topics:
             if not topic.as_it_is and self.there.get(topic.name, 0) > topic.partitions:
-                raise InvalidInput(f"topic {topic.name}: it has {self.there[topic.name]} partitions")
+                raise InvalidInput(
+                    f"topic {topic.name}: it has {self.there[topic.name]} partitions", field="partitions"
+                )
         for topic in topics:
             if topic.name not in self.there or not topic.as_it_is:
                 self.there[topic.name] = topic.partitions

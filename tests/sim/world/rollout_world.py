@@ -21,6 +21,7 @@ NODES_MIN, NODES_MAX = 2, 8
 SCHEDULES = {queues.CHECK_DRIFT_SCHEDULE: ("CheckDrift", 120.0), queues.SWEEP_SCHEDULE: ("Sweep", 60.0)}
 SCHEDULED_S_MAX = 3600.0
 RESUME_S, ABORT_S = 30.0, 600.0  # after the healing
+MENDS_S = (650.0, 950.0, 1250.0)  # after it, people look for builds that do harm
 
 
 def declared_group(name: str) -> dict[str, Any]:
@@ -53,12 +54,26 @@ class RolloutWorld(RolloutServices):
             self._later(every_s, lambda n=name: self._scheduled(n))
         self.loop.call_at(self.plan.heal_at_s + RESUME_S, self._healed, "resume", context=contextvars.Context())
         self.loop.call_at(self.plan.heal_at_s + ABORT_S, self._healed, "abort", context=contextvars.Context())
+        for turn, after_s in enumerate(MENDS_S):
+            self.loop.call_at(self.plan.heal_at_s + after_s, self._mend, turn, context=contextvars.Context())
 
     def _healed(self, order: str) -> None:
         """When the day is over somebody looks after what was left standing."""
         for run in self.open_runs:
             if run.kind == "DeployGroup" or (run.kind == "RampTraffic" and order == "resume"):
                 self.temporal.signal(run, order, ())
+
+    def _mend(self, turn: int) -> None:
+        """Nobody leaves a bad build where it is: first the one before is asked for, then a good one."""
+        for group in GROUPS:
+            if not any(self._is_bad(f) and w > 0 for f, w in self.serving.routes(group).items()):
+                continue
+            self.record.reach("a bad build stood when everything was healed")
+            if turn == 0:
+                self.do_roll_back({"group": group, "wait": True})
+            else:
+                body = {"group": group, "variables": {"build": f"mend-{turn}"}, "override_reason": "what serves is bad"}
+                self.do_deploy({"body": body | {"wait": True}})
 
     def _later(self, wait_s: float, act: Any) -> None:
         self.loop.call_later(wait_s, act, context=contextvars.Context())
