@@ -21,8 +21,9 @@ import psutil
 
 from localcloud.aws import ailments
 from localcloud.aws.machines import PORTS, Ailment, MachineView, Power
-from localcloud.aws.sessions import FOLDER_VARIABLE, kill_session, recorded, running_by_folder, send
+from localcloud.aws.sessions import FOLDER_VARIABLE, recorded, running_by_folder, send
 from localcloud.aws.state_file import MachineRecord, StateFile
+from localcloud.process import kill_session
 
 log = logging.getLogger(__name__)
 WATCH_EVERY_S = 0.1

@@ -1,4 +1,4 @@
-"""The system's processes that lead a session, as machines do: found again, signalled, killed with all that they have started."""
+"""The system's processes that lead a session, as machines do: found again and signalled."""
 
 import os
 import signal
@@ -21,14 +21,6 @@ def send(process: psutil.Process | None, what: signal.Signals) -> None:
         process.send_signal(what)
     except psutil.NoSuchProcess:
         return
-
-
-def kill_session(leader: int) -> None:
-    """Kill whatever is left of what a machine has started."""
-    try:
-        os.killpg(leader, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # nothing is left but what waits to be reaped
 
 
 def recorded(record: MachineRecord | None) -> psutil.Process | None:

@@ -25,8 +25,8 @@ from shared.domain.names import GroupName
 from shared.system import SystemClock
 from tests.autoscaler.groups import GROUP
 from tests.autoscaler.requests import ask, scale
-from tests.autoscaler.waiting import eventually
 from tests.autoscaler.world import World, world
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S_MAX = 60.0

@@ -18,7 +18,7 @@ from localcloud.servers.temporal import TemporalServer
 from shared.clients.autoscaler import AutoscalerClient
 from shared.domain.errors import NotFound, Unavailable
 from shared.grpc.client import open_channel
-from tests.autoscaler.waiting import eventually
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S_MAX = 90.0

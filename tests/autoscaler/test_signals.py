@@ -17,7 +17,7 @@ from shared.domain.errors import InvalidInput
 from shared.domain.names import GroupName, Workspace
 from shared.prometheus import PrometheusClient
 from tests.autoscaler.groups import snapshot
-from tests.autoscaler.waiting import eventually
+from tests.waiting import eventually
 
 PARTITIONS, RATE, BEHIND = 4, 50.0, 100.0
 WINDOW_S, STALE_S = 5.0, 8.0

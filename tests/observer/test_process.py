@@ -37,7 +37,7 @@ from tests.observer.neighbours import (
     pipeline_model,
     running_aws,
 )
-from tests.observer.waiting import eventually
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S_MAX = 90.0

@@ -25,7 +25,7 @@ from shared.domain.reason import Compared, Reason
 from shared.redis import redis_client
 from shared.system import SystemClock
 from tests.observer.requests import A, B, P, verdict
-from tests.observer.waiting import eventually
+from tests.waiting import eventually
 
 SIDES = pytest.mark.parametrize("side", ["real", "memory"])
 WHY = Reason("LagOverSlo", "group/a", "late", (Compared("late_share", 0.4, "<=", 0.1),), retry_after_s=2.0)
