@@ -1,8 +1,9 @@
 """RateGroup: how much one node of a group sustains, found on a copy of it; RemoveCopy: clears up after a rating that is gone.
 
 The copy is a group of its own, one node on the revision that serves, known to no route and to no stage: nothing of the
-live group changes. It is pushed to the undo before it is made, and goes whatever happens; what a terminated workflow
-leaves is found by `Sweep`, which starts `RemoveCopy`. Which rate comes next, and when enough was seen, follows from the
+live group changes. Where its nodes call a transform group, a second copy stands behind it, for it to call. Both are pushed
+to the undo before they are made, and go whatever happens; what a terminated workflow leaves is found by `Sweep`, which
+starts `RemoveCopy`. Which rate comes next, and when enough was seen, follows from the
 steps so far; the activity that drives a step decides it, so a history holds each step once.
 """
 
@@ -22,7 +23,7 @@ from shared.contracts.rating import (
     RemoveCopyInput,
 )
 from shared.domain.activity import ActivityKind
-from shared.domain.names import GroupName, rating_copy
+from shared.domain.names import GroupName, called_copy, rating_copy
 from workflows import stubs
 from workflows.admitted import Admitted, begin_input
 from workflows.board import Board
@@ -94,14 +95,21 @@ class RateGroup:
         )
 
     async def _wait(self, copied: CopyModel) -> None:
-        self._board.say("running", f"waiting for the node of {copied.fleet}")
+        if copied.called:
+            called = copied.called
+            await self._wait_for(called.copy_group, called.fleet, called.nodes)
+        await self._wait_for(copied.copy_group, copied.fleet, 1)
+
+    async def _wait_for(self, group: str, fleet: str, nodes: int) -> None:
+        what = "the node" if nodes == 1 else f"{nodes} nodes"
+        self._board.say("running", f"waiting for {what} of {fleet}")
         members = await stubs.wait_members(
-            WaitMembersInput(group=copied.copy_group, fleet=copied.fleet, count=1, timeout_s=MEMBERS_WAIT_S_MAX),
+            WaitMembersInput(group=group, fleet=fleet, count=nodes, timeout_s=MEMBERS_WAIT_S_MAX),
             wait_s=MEMBERS_WAIT_S_MAX,
         )
         if not members.satisfied:
             text = (
-                f"copy {copied.fleet}: its node did not enter service within {MEMBERS_WAIT_S_MAX:.0f} s: "
+                f"copy {fleet}: {what} did not enter service within {MEMBERS_WAIT_S_MAX:.0f} s: "
                 f"{members.detail or 'no failure was named'}"
             )
             raise ApplicationError(text, type="CapacityUnavailable", non_retryable=True)
@@ -132,10 +140,11 @@ class RateGroup:
             steps=steps,
             sample=copied.sample.sha256,
             requested_by=self._given.requested_by,
+            called=copied.called,
         )
 
     async def _remove(self, admitted: Admitted) -> None:
-        await stubs.remove_group(GroupStackInput(group=self._copy, lease=admitted.lease))
+        await remove_copies(self._given.group, admitted)
 
 
 @workflow.defn(name="RemoveCopy")
@@ -166,19 +175,27 @@ class RemoveCopy:
 
         async def remove() -> OperationResult:
             self._board.say("running", f"removing {copied}")
-            await stubs.remove_group(GroupStackInput(group=copied, lease=admitted.lease))
+            await remove_copies(given.group, admitted)
             return OperationResult(outcome="done", text=f"{copied} is gone")
 
         return await admitted.run(remove, wait_s_max=CLEAR_WAIT_S_MAX)
+
+
+async def remove_copies(group: str, admitted: Admitted) -> None:
+    """The copy of a group, then what it called; one that was never made is done at once."""
+    for copied in (rating_copy(GroupName(group)), called_copy(GroupName(group))):
+        await stubs.remove_group(GroupStackInput(group=copied, lease=admitted.lease))
 
 
 def told(rating: RatingModel) -> str:
     """The rating as a sentence."""
     found = rating.found
     note = f" ({found.note})" if found.note else ""
+    called = rating.called
+    behind = f", calling {called.nodes} of {called.group} on revision {called.revision}," if called else ""
     return (
-        f"one {rating.node_type} of {rating.group} on revision {rating.revision} sustains {found.rate:.0f} messages/s "
-        f"[{found.low:.0f}, {found.high:.0f}]{note}"
+        f"one {rating.node_type} of {rating.group} on revision {rating.revision}{behind} "
+        f"sustains {found.rate:.0f} messages/s [{found.low:.0f}, {found.high:.0f}]{note}"
     )
 
 
@@ -188,7 +205,9 @@ def _about(number: int, steps: tuple[RatingStep, ...], copied: CopyModel) -> str
         return f"{text}, the first at {copied.call.first:g} messages/s"
     last = steps[-1]
     held = "held" if last.held else "broke"
+    called = copied.called.group if copied.called else ""
+    busy = f"; {called} {last.called_busy:.0%} busy, {last.called_refusals:.1%} turned away" if called else ""
     return (
         f"{text}; before it {last.wanted:.0f} messages/s {held}: {last.answered:.0f} answered, "
-        f"p95 {last.latency_p95_s * 1000:.0f} ms, {last.errors:.1%} failed"
+        f"p95 {last.latency_p95_s * 1000:.0f} ms, {last.errors:.1%} failed{busy}"
     )

@@ -10,12 +10,15 @@ import os
 import sys
 import threading
 from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from headrace_runtime.rating import Promise, Rating, Step, decide, holds
 
+from dataplane.driving.called import CalledNodes, Seen
 from dataplane.driving.driver import Driver, Sample
 from shared.domain.errors import HeadraceError
 
@@ -56,10 +59,23 @@ def answer_to(order: dict[str, Any]) -> dict[str, Any]:
             refused = driver.refusal()
             if refused:
                 return {"error": {"code": "InvalidInput", "message": refused}}
-            step = driver.step(next_.rate)
+            with watched(order.get("called", ()), order["tls_dir"]) as called:
+                step = driver.step(next_.rate)
+                seen = called.seen() if called else Seen()
     except HeadraceError as e:
         return {"error": {"code": "Unavailable", "message": str(e)}}
-    return {"step": {**asdict(step), "held": holds(step, promise)}}
+    held = holds(step, promise)
+    return {"step": {**asdict(step), "held": held, "called_busy": seen.busy, "called_refusals": seen.turned_away}}
+
+
+@contextmanager
+def watched(addresses: Sequence[str], tls_dir: str) -> Iterator[CalledNodes | None]:
+    """The nodes that the copy calls, while they are watched; None when it calls none."""
+    if not addresses:
+        yield None
+        return
+    with CalledNodes(addresses, Path(tls_dir)) as called:
+        yield called
 
 
 def _end_with_input() -> None:

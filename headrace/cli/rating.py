@@ -13,7 +13,7 @@ from headrace.errors import Interrupted, WrongUse
 
 SAMPLE_BYTES_MAX = 512 * 1024
 QUEUE_S_MAX = 24 * 3600.0
-COLUMNS = ("RATED", "REVISION", "NODE TYPE", "MESSAGES/S", "INTERVAL", "SLO", "STEPS", "CHANGE")
+COLUMNS = ("RATED", "REVISION", "NODE TYPE", "MESSAGES/S", "INTERVAL", "SLO", "STEPS", "CALLS", "CHANGE")
 
 
 @click.command()
@@ -27,6 +27,7 @@ COLUMNS = ("RATED", "REVISION", "NODE TYPE", "MESSAGES/S", "INTERVAL", "SLO", "S
 @click.option("--first", type=float, default=100.0, show_default=True, help="Messages/s of the first step.")
 @click.option("--function", help="Which function of the code.  [default: as the stage calls; else the only one]")
 @click.option("--batch", type=int, help="Messages of a call or request.  [default: as the stage calls; else 50]")
+@click.option("--called-nodes", type=int, help="Nodes of the transform group that its nodes call.  [default: 1]")
 @click.option("--reason", default="", help="Why; kept in the audit log.")
 @click.option("--queue", is_flag=True, help="Wait for admission instead of being refused.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
@@ -42,6 +43,7 @@ def rate(  # noqa: PLR0913  one parameter per option
     first: float,
     function: str | None,
     batch: int | None,
+    called_nodes: int | None,
     reason: str,
     queue: bool,
     as_json: bool,
@@ -55,10 +57,14 @@ def rate(  # noqa: PLR0913  one parameter per option
     requests to an ingest or feature edge, events on the topic of a stage. Then it goes again with its topics, also when
     the rating is cancelled or fails. Ctrl-C cancels, and waits until the copy is gone.
 
+    Where its nodes call a transform group, nodes of that one are copied too, and the rating says when they were what
+    held it back: --called-nodes gives it more.
+
     \b
       headrace rate delays
       headrace rate delays --sample events.ndjson --step-s 20
       headrace rate departures-normalize --sample events.ndjson --first 1000
+      headrace rate alerts-score --sample events.ndjson --called-nodes 2
       headrace rate delays --json
       headrace ratings delays
     """  # noqa: D301  click keeps a block after this mark as it is
@@ -67,7 +73,7 @@ def rate(  # noqa: PLR0913  one parameter per option
     operation = session.client.rate(
         group,
         sample=_sample(sample) if sample else None,
-        loading={"step_s": step_s, "first": first, "function": function, "batch": batch},
+        loading={"step_s": step_s, "first": first, "function": function, "batch": batch, "called_nodes": called_nodes},
         wait_s_max=QUEUE_S_MAX if queue else 0.0,
         reason=reason,
     )
@@ -111,7 +117,7 @@ def rated_line(rating: Mapping[str, Any]) -> str:
 
 
 def _row(rating: Mapping[str, Any]) -> tuple[str, ...]:
-    found, promise = rating["found"], rating["promise"]
+    found, promise, called = rating["found"], rating["promise"], rating.get("called")
     note = f" ({found['note']})" if found["note"] else ""
     return (
         instant(rating["rated_at"]),
@@ -121,6 +127,7 @@ def _row(rating: Mapping[str, Any]) -> tuple[str, ...]:
         f"{found['low']:.0f} to {found['high']:.0f}",
         f"p95 {promise['latency_p95_s']:g} s, {promise['errors_max']:.2%} failed",
         str(len(rating["steps"])),
+        f"{called['nodes']} of {called['group']}-r{called['revision']}" if called else "-",
         str(rating["change"]),
     )
 

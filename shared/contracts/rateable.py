@@ -14,12 +14,6 @@ def stage_on(pipeline: Pipeline | None, group: str) -> Stage | None:
 def check_rateable(spec: ServerGroup, stage: Stage | None, loading: Loading) -> None:
     """Refused says why a group cannot be rated; InvalidInput names what does not fit to its kind of load."""
     name = f"group {spec.name}"
-    called = group_called(spec, stage)
-    if called:
-        raise Refused(
-            f"{name}: its nodes call group {called}, which has live traffic: load on a copy would be load on it",
-            remedy=f"rate {called} itself; what calls it is sized by what is measured on its live nodes",
-        )
     if spec.kind == "feature" and not isinstance(spec.serving, FeatureServing):
         raise Refused(f"{name}: it serves nothing yet", remedy="declare what it serves")
     if spec.kind in {"ingest", "stage"} and stage is None and spec.serving is None:
@@ -37,6 +31,12 @@ def check_rateable(spec: ServerGroup, stage: Stage | None, loading: Loading) -> 
             f"{name}: a stage reads its topic in batches of its own making",
             field="loading.batch",
             remedy="leave the batch out",
+        )
+    if loading.called_nodes is not None and not group_called(spec, stage):
+        raise InvalidInput(
+            f"{name}: its nodes call no transform group, so none of one stand behind it",
+            field="loading.called_nodes",
+            remedy="leave the number out",
         )
     most = batch_max(spec, stage)
     if loading.batch is not None and most is not None and loading.batch > most:

@@ -21,18 +21,21 @@ BATCH_MAX = 5000
 FUNCTION_LENGTH_MAX = 200
 WAIT_S_MAX = 24 * 3600.0
 LISTED_MAX = 100
+CALLED_NODES_MAX = 50
 
 
 class Loading(Declared):
     """How load is driven: seconds of a step, messages/s of the first; function and messages of a call or request.
 
-    What is None is as the stage that runs on the group calls; without a stage, the only function there is.
+    What is None is as the stage that runs on the group calls; without a stage, the only function there is. Of a group
+    whose nodes call a transform group, `called_nodes` of that one stand behind the copy; None is one.
     """
 
     step_s: float = Field(default=10.0, ge=STEP_S_MIN, le=STEP_S_MAX)
     first: float = Field(default=100.0, gt=0, le=RATE_FIRST_MAX)
     function: str | None = Field(default=None, min_length=1, max_length=FUNCTION_LENGTH_MAX)
     batch: int | None = Field(default=None, ge=1, le=BATCH_MAX)
+    called_nodes: int | None = Field(default=None, ge=1, le=CALLED_NODES_MAX)
 
 
 class RateRequest(Declared):
@@ -81,6 +84,8 @@ class RatingStep(Contract):
     latency_p95_s: float
     errors: float  # share of the messages that failed or were turned away
     held: bool  # whether the promise held
+    called_busy: float = 0.0  # of the nodes that the copy calls: share of their workers' time, at its highest
+    called_refusals: float = 0.0  # share of the calls to them that they turned away
 
 
 class RatingFound(Contract):
@@ -112,6 +117,16 @@ class RatingWay(Contract):
     sink: str = ""  # host:port that the driver listens on while it drives: where the copy's HTTP sinks are
 
 
+class CalledModel(Contract):
+    """What the copy calls: nodes on the revision that serves of the transform group that the original calls."""
+
+    group: str  # the live one
+    copy_group: str
+    fleet: str
+    revision: int
+    nodes: int
+
+
 class CopyModel(Contract):
     """The copy: a group of its own that no live route and no live stage knows."""
 
@@ -123,6 +138,7 @@ class CopyModel(Contract):
     call: RatingCall
     sample: Artifact
     way: RatingWay = RatingWay()
+    called: CalledModel | None = None  # None: it calls no group
 
 
 class DriveInput(Contract):
@@ -154,6 +170,7 @@ class RatingModel(Contract):
     sample: str = ""  # sha256
     requested_by: str = ""
     change: str = ""  # since the last rating of another revision; made by the Autoscaler
+    called: CalledModel | None = None  # what stood behind the copy
 
 
 class Ratings(Contract):
@@ -163,7 +180,7 @@ class Ratings(Contract):
 
 
 class RemoveCopyInput(Contract):
-    """Workflow `RemoveCopy`: a copy that a rating left behind."""
+    """Workflow `RemoveCopy`: the copies that a rating left behind."""
 
     group: str
     request_id: str

@@ -72,7 +72,19 @@ def rating_copy(group: GroupName) -> GroupName:
     >>> rating_copy(GroupName("delays"))
     'rating-delays'
     """
-    name = f"rating-{group}"
+    return _fitted(f"rating-{group}")
+
+
+def called_copy(group: GroupName) -> GroupName:
+    """The group that the copy of `group` calls while it is rated, where its nodes call a transform group.
+
+    >>> called_copy(GroupName("alerts-score"))
+    'called-by-rating-alerts-score'
+    """
+    return _fitted(f"called-by-rating-{group}")
+
+
+def _fitted(name: str) -> GroupName:
     if len(name) <= NAME_LENGTH_MAX:
         return GroupName(name)
     digest = sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]

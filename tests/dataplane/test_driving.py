@@ -25,6 +25,7 @@ from dataplane.stages.measures import Measures
 from dataplane.stages.normalizing import Normalizing
 from dataplane.stages.transmitting import Transmitting
 from localcloud import ports
+from localcloud.certificates import DevelopmentAuthority
 from localcloud.servers.kafka import KafkaServer
 from localcloud.servers.valkey import ValkeyServer
 from services.provisioner.adapters.load_process import LoadProcess
@@ -34,6 +35,7 @@ from shared.contracts.serving import FeatureServing, OnlineStore
 from shared.domain.errors import InvalidInput, Unavailable
 from tests.conftest import PASSWORD
 from tests.dataplane.streams import QUICK, access_of, make_topics, plan_of, reading, running
+from tests.dataplane_client.nodes import Node
 
 PATIENT_S = 60.0  # promised: whatever the machine does, it holds
 EVENTS = tuple(orjson.dumps({"id": f"e{n}", "event_time": 1.0 + n, "n": n}) for n in range(20))
@@ -158,6 +160,31 @@ def test_an_edge_that_turns_away_is_counted_as_failed_and_one_that_is_not_there_
     assert (step["errors"], step["held"]) == (1.0, False)
     gone = answer_to(order(posts(f"127.0.0.1:{ports.choose()}")))
     assert (gone["error"]["code"], "ConnectionRefused" in gone["error"]["message"]) == ("Unavailable", True)
+
+
+# -------------------------------------------------------------------------------------------------------- called nodes
+
+
+@pytest.mark.slow
+def test_how_busy_the_called_nodes_are_is_told_with_the_step_and_silent_ones_are_no_measurement(tmp_path: Path) -> None:
+    authority = DevelopmentAuthority(tmp_path / "tls", "test")
+    node = Node(tmp_path, "called", authority, workers=1)
+    identity = authority.service("provisioner")
+    address = node.address()
+    calls = {"type": "call", "address": address, "function": "", "batch": 1}
+    made = order(calls, rate=4.0, events=(b'{"sleep": 0.2}',)) | {"tls_dir": str(identity), "step_s": 2.0}
+    try:
+        alone = answer_to(made)["step"]
+        busy = answer_to(made | {"called": [address]})["step"]
+        many = answer_to(made | {"called": [address], "first": 100.0, "latency_s": 1.0})["step"]
+        gone = answer_to(made | {"called": [f"127.0.0.1:{ports.choose()}"]})
+    finally:
+        node.end()
+    assert (alone["called_busy"], alone["called_refusals"]) == (0.0, 0.0)
+    assert 0.0 < busy["called_busy"] <= 1.0
+    assert (many["held"], many["called_refusals"] > 0.5) == (False, True)  # it does five a second
+    assert gone["error"]["code"] == "Unavailable"
+    assert "none of them says how busy it is" in gone["error"]["message"]
 
 
 # ------------------------------------------------------------------------------------------------------------- topics

@@ -8,17 +8,18 @@ from services.provisioner.domain.group import Group
 from services.provisioner.domain.names import rehearsal_prefix
 from services.provisioner.operations.copies import alone, copy_intent
 from services.provisioner.operations.rehearsal import Rehearsal, rehearsal
-from services.provisioner.operations.translation import assignment, assignment_digest
+from services.provisioner.operations.translation import assignment, assignment_digest, groups_called
 from shared.contracts.node import Assignment, KafkaAccess
-from shared.contracts.objects import HttpSink, Pipeline, ServerGroup, Stage, TopicSink, Transmit
+from shared.contracts.objects import HttpSink, Pipeline, ServerGroup, Stage, TopicSink, Transform, Transmit
 from shared.contracts.rateable import check_rateable, stage_on
 from shared.contracts.rating import Loading
-from shared.contracts.serving import PushIngest
+from shared.contracts.serving import GroupCall, PushIngest
 from shared.domain.errors import InvalidInput, Refused
 from shared.domain.names import GroupName
 from tests.provisioner.examples import fleet, intent, spec
 
 SINK = "10.0.0.9:7600"
+CALLED = "called-by-rating-scorer"
 STORE = {"url": "redis://10.0.0.5:6379/0", "view": "planes"}
 KAFKA = KafkaAccess(bootstrap="10.0.0.3:9092")
 PIPELINE = Pipeline.model_validate(
@@ -55,7 +56,7 @@ PIPELINE = Pipeline.model_validate(
 
 def rehearsed(name: str, kind: str = "stage", sink: str = SINK, **more: Any) -> Rehearsal:
     stage = stage_on(PIPELINE, name)
-    return rehearsal(alone(spec(name, kind, **more)), PIPELINE if stage else None, stage, sink, "act-1")
+    return rehearsal(alone(spec(name, kind, **more)), PIPELINE if stage else None, stage, sink, "act-1", CALLED)
 
 
 def work_of(found: Rehearsal) -> Assignment:
@@ -114,6 +115,22 @@ def test_a_push_goes_to_a_topic_and_a_view_of_its_own_that_is_soon_forgotten() -
     assert names_of(found) == {serving.topic}
 
 
+def test_whoever_calls_a_group_calls_the_copy_of_it_and_may_read_its_routes_alone() -> None:
+    call = {"group": "risk", "function": "score", "timeout_s": 3}
+    stage = work_of(rehearsed("scorer")).stage
+    assert stage is not None
+    assert isinstance(stage.work, Transform)
+    assert stage.work == Transform(group=CALLED)
+    push = rehearsed("push", "ingest", serving={"type": "push", "topic": "t", "transform": call})
+    served = rehearsed("planes", "feature", serving={"type": "features", "store": STORE, "transform": call})
+    for found in (push, served):
+        assert found.spec.serving is not None
+        assert found.spec.serving.transform == GroupCall(group=CALLED, function="score", timeout_s=3)
+    for kind, found in (("stage", rehearsed("scorer")), ("ingest", push), ("feature", served)):
+        group = Group(copy_intent(intent("g", kind=kind), found))
+        assert groups_called(group, None) == {CALLED}
+
+
 def test_a_feature_server_reads_the_live_store_and_writes_nothing() -> None:
     found = rehearsed("planes", "feature", serving={"type": "features", "store": STORE})
     assert (found.topics, found.assignment, found.way.body) == ((), None, "entities")
@@ -142,13 +159,6 @@ def a(kind: str, **more: Any) -> ServerGroup:
         (a("stage"), None, "no stage runs on it"),
         (a("ingest"), None, "no stage runs on it"),
         (a("feature"), None, "serves nothing yet"),
-        (a("stage"), PIPELINE.stages[2], "call group risk"),
-        (
-            a("feature", serving={"type": "features", "store": STORE, "transform": {"group": "risk"}}),
-            None,
-            "call group risk",
-        ),
-        (a("ingest", serving={"type": "push", "topic": "t", "transform": {"group": "risk"}}), None, "call group risk"),
     ],
 )
 def test_what_cannot_be_rated_is_refused_and_why(group: ServerGroup, stage: Stage | None, why: str) -> None:
@@ -163,6 +173,8 @@ def test_what_cannot_be_rated_is_refused_and_why(group: ServerGroup, stage: Stag
         (a("stage"), PIPELINE.stages[1], Loading(batch=5), "loading.batch"),
         (a("stage"), PIPELINE.stages[1], Loading(function="f"), "loading.function"),
         (a("ingest"), PIPELINE.stages[0], Loading(batch=201), "loading.batch"),
+        (a("stage"), PIPELINE.stages[1], Loading(called_nodes=1), "loading.called_nodes"),
+        (a("transform"), None, Loading(called_nodes=1), "loading.called_nodes"),
         (a("feature", serving={"type": "features", "store": STORE}), None, Loading(batch=501), "loading.batch"),
     ],
 )
@@ -177,5 +189,6 @@ def test_load_that_does_not_fit_the_kind_is_named(
 def test_every_kind_is_rated_when_load_on_its_copy_is_load_on_the_copy_alone() -> None:
     check_rateable(a("transform"), None, Loading(function="f", batch=5))
     check_rateable(a("ingest"), PIPELINE.stages[0], Loading(batch=200))
+    check_rateable(a("stage"), PIPELINE.stages[2], Loading(called_nodes=3))
     check_rateable(a("stage"), PIPELINE.stages[3], Loading())
     check_rateable(a("feature", serving={"type": "features", "store": STORE}), None, Loading(batch=500))

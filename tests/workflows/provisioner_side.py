@@ -5,7 +5,7 @@ from temporalio.exceptions import ApplicationError
 from shared.contracts import dead_letters, provisioning, rating
 from shared.contracts.activities import NamedEnvironment, NamedGroup, NamedPipeline, Nothing, SweepReport
 from shared.contracts.objects import Environment
-from tests.workflows.world_state import ENVIRONMENT, KNEE, FleetState, WorldState, code
+from tests.workflows.world_state import ENVIRONMENT, KNEE, FleetState, WorldState, code, members_coming
 
 
 class ProvisionerSide(WorldState):
@@ -27,6 +27,9 @@ class ProvisionerSide(WorldState):
         if given.group.startswith("rating-"):
             self.copy, self.copy_topics = None, frozenset()
             return self._stack(given.group)
+        if given.group.startswith("called-by-rating-"):
+            self.behind = None
+            return self._stack(given.group)
         self.need = 0
         self.fleets.clear()
         return self._stack(given.group)
@@ -46,8 +49,10 @@ class ProvisionerSide(WorldState):
         return self._stack(given.group)
 
     async def provisioner_wait_members(self, given: provisioning.WaitMembersInput) -> provisioning.MembersState:
-        if self.copy is not None and given.fleet == self.copy.fleet:
-            return self.copy.model_copy(update={"satisfied": self.nodes_come, "in_service": int(self.nodes_come)})
+        for copied in (self.copy, self.behind):
+            if copied is not None and given.fleet == copied.fleet:
+                here = copied.desired if self.nodes_come else 0
+                return copied.model_copy(update={"satisfied": here >= given.count, "in_service": here})
         fleet = self.fleets[given.fleet]
         if self.nodes_come:
             fleet.in_service = fleet.desired
@@ -115,7 +120,14 @@ class ProvisionerSide(WorldState):
         self._lease("add_copy", given.lease)
         copied = f"rating-{given.group}"
         self.copy_topics = frozenset({f"headrace-rating.{copied}.in"})
-        self.copy = provisioning.MembersState(fleet=f"{copied}-r1", desired=1, in_service=0, pending=1, satisfied=False)
+        self.copy = members_coming(f"{copied}-r1", 1)
+        called = None
+        if self.called_nodes:
+            name = f"called-by-{copied}"
+            self.behind = members_coming(f"{name}-r4", self.called_nodes)
+            called = rating.CalledModel(
+                group="risk", copy_group=name, fleet=self.behind.fleet, revision=4, nodes=self.called_nodes
+            )
         return rating.CopyModel(
             copy_group=copied,
             fleet=self.copy.fleet,
@@ -125,6 +137,7 @@ class ProvisionerSide(WorldState):
             call=rating.RatingCall(batch=50, step_s=given.loading.step_s, first=given.loading.first),
             sample=code("sample"),
             way=rating.RatingWay(type="topic", topic=f"headrace-rating.{copied}.in"),
+            called=called,
         )
 
     async def provisioner_drive_step(self, given: rating.DriveInput) -> rating.DriveAnswer:
@@ -141,5 +154,6 @@ class ProvisionerSide(WorldState):
         return rating.DriveAnswer(step=step)
 
     async def provisioner_sweep(self, _: Nothing) -> SweepReport:
-        copies = (self.copy.fleet.removeprefix("rating-").removesuffix("-r1"),) if self.copy else ()
+        left = [c.fleet.partition("rating-")[2].rpartition("-r")[0] for c in (self.copy, self.behind) if c]
+        copies = tuple(dict.fromkeys(left))
         return SweepReport(notes=("nothing to sweep",), copies=copies)

@@ -23,7 +23,7 @@ from shared.contracts.rating import RateInput, RemoveCopyInput
 from shared.contracts.scaling import ScaleInput
 from tests.workflows.conftest import Theatre
 from tests.workflows.world import World
-from tests.workflows.world_state import Fault, code
+from tests.workflows.world_state import Fault, code, members_coming
 
 GROUP = ServerGroup(
     name="delays",
@@ -77,7 +77,7 @@ async def scaling(**more: Any) -> tuple[World, str, Any]:
 
 
 async def rating(**more: Any) -> tuple[World, str, Any]:
-    world = World(**more)
+    world = World(called_nodes=2, **more)
     await world.given_group(GROUP, NODES)
     return world, "RateGroup", RateInput(group="delays", request_id="r")
 
@@ -87,6 +87,7 @@ async def clearing(**more: Any) -> tuple[World, str, Any]:
     await world.given_group(GROUP, NODES)
     world.copy = MembersState(fleet="rating-delays-r1", desired=1, in_service=1, pending=0, satisfied=True)
     world.copy_topics = frozenset({"headrace-rating.rating-delays.in"})
+    world.behind = members_coming("called-by-rating-delays-r4", 2)
     return world, "RemoveCopy", RemoveCopyInput(group="delays", request_id="r")
 
 
@@ -109,8 +110,8 @@ def is_whole(world: World, kind: str) -> list[str]:
         wrong.append(f"traffic on {with_traffic}")
     if kind == "create" and world.fleets and not with_traffic:
         wrong.append(f"fleets are left that serve nobody: {world.fleets}")
-    left = (world.copy, world.copy_topics, world.serving)
-    if kind == "rate" and left != (None, frozenset(), {"delays-r1": 100}):
+    left = (world.copy, world.copy_topics, world.behind, world.serving)
+    if kind == "rate" and left != (None, frozenset(), None, {"delays-r1": 100}):
         wrong.append(f"a copy or its topics are left, or the live group was touched: {left}")
     if kind == "clear" and (bool(world.copy) != bool(world.copy_topics) or world.serving != {"delays-r1": 100}):
         wrong.append(f"topics without their copy, which the next sweep looks for, or the live group touched: {left}")

@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.contracts import queues
 from shared.contracts.activities import SweepReport
+from shared.contracts.progress import Progress
 from shared.contracts.provisioning import MembersState, OperationResult
 from shared.contracts.rating import RateInput
 from tests.sim.temporal.playing import Play
@@ -45,6 +46,35 @@ async def test_steps_are_driven_on_a_copy_what_was_found_is_recorded_and_nothing
     assert [(s.wanted, s.held) for s in kept.steps] == [(100, True), (200, True), (400, False)]
     assert [world.copy, world.serving, world.open_leases] == [None, {"delays-r1": 100}, []]
     assert world.trace.index("autoscaler.record_rating") < world.trace.index("provisioner.remove_group")
+
+
+@in_play
+async def test_what_the_copy_calls_is_waited_for_told_kept_with_the_rating_and_gone(play: Play) -> None:
+    world, shown = await standing(called_nodes=2), list[str]()
+    handle = await play.start(world, "RateGroup", GIVEN)
+
+    async def on_call(name: str, _: int) -> None:
+        if name == "provisioner.wait_members":
+            shown.append((await handle.query("progress", result_type=Progress)).text)
+        if name == "provisioner.drive_step":
+            assert world.behind is not None
+
+    world.on_call = on_call
+    result = await handle.result()
+    assert "waiting for 2 nodes of called-by-rating-delays-r4" in shown[0]
+    assert "on revision 1, calling 2 of risk on revision 4, sustains 300 messages/s" in result.text
+    kept = world.ratings["op-1"].called
+    assert kept is not None
+    assert (kept.group, kept.nodes, kept.revision) == ("risk", 2, 4)
+    assert [world.copy, world.behind, world.problems, world.open_leases] == [None, None, [], []]
+
+
+@in_play
+async def test_one_whose_called_nodes_do_not_all_come_names_them_and_removes_both(play: Play) -> None:
+    world = await standing(called_nodes=2, nodes_come=False)
+    result = await play.run(world, "RateGroup", GIVEN)
+    assert (result.outcome, "copy called-by-rating-delays-r4: 2 nodes did not enter" in result.text) == ("failed", True)
+    assert [world.copy, world.behind, world.ratings] == [None, None, {}]
 
 
 @in_play
@@ -103,7 +133,8 @@ async def test_a_sweep_leaves_a_copy_that_is_rated(play: Play) -> None:
 async def test_a_sweep_clears_a_copy_that_nobody_rates(play: Play) -> None:
     world = await standing()
     play.stage.world, world.copy = world, copy_left()
+    world.behind = copy_left().model_copy(update={"fleet": "called-by-rating-delays-r4"})
     assert (await swept(play, 1)).notes[-1] == "group delays: the copy that a rating left behind is being removed"
     cleared = play.server.client().get_workflow_handle(NAME, result_type=OperationResult)
     assert (await cleared.result()).text == "rating-delays is gone"
-    assert [world.copy, world.problems, world.open_leases] == [None, [], []]
+    assert [world.copy, world.behind, world.problems, world.open_leases] == [None, None, [], []]

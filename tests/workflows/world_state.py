@@ -56,6 +56,11 @@ class Fault:
     how: str
 
 
+def members_coming(fleet: str, nodes: int) -> provisioning.MembersState:
+    """Asked for, and not there yet."""
+    return provisioning.MembersState(fleet=fleet, desired=nodes, in_service=0, pending=nodes, satisfied=False)
+
+
 @dataclass
 class WorldState:
     fault: Fault | None = None
@@ -67,6 +72,7 @@ class WorldState:
     findings: list[provisioning.DriftFinding] = field(default_factory=list)
     bad_revisions: frozenset[int] = frozenset()
     unreadable: int = 0  # judgements for which measurements cannot be read
+    called_nodes: int = 0  # of a transform group that the group's nodes call; 0: they call none
     cancel: Callable[[], Awaitable[None]] | None = None
     on_call: Callable[[str, int], Awaitable[None]] | None = None
 
@@ -86,6 +92,7 @@ class WorldState:
         self.redriven = 0
         self.copy: provisioning.MembersState | None = None  # stands beside the group
         self.copy_topics: frozenset[str] = frozenset()  # that it works on
+        self.behind: provisioning.MembersState | None = None  # what it calls
         self.ratings: dict[str, rating.RatingModel] = {}
         self.problems: list[str] = []
         self.store = MemoryStore()

@@ -11,7 +11,7 @@ from headrace_runtime.declaring import Function, Registry, registry, set_up, tea
 from headrace_runtime.failures import Failure, NonRecoverable, Recoverable
 from headrace_runtime.measuring import count, observe, remaining_s, score
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = [
     "Failure",
     "Function",

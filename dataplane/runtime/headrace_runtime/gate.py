@@ -16,8 +16,10 @@ class Gate:
     >>> gate = Gate(limit=2, workers=1)
     >>> gate.enter(), gate.enter(), gate.enter()
     (True, True, False)
-    >>> gate.leave(0.3); gate.push_back_s()
+    >>> gate.leave(0.3); gate.turn_away()
     0.3
+    >>> gate.taken, gate.turned_away
+    (2, 1)
     """
 
     def __init__(self, limit: int, workers: int) -> None:
@@ -27,6 +29,7 @@ class Gate:
         self._lock = threading.Lock()
         self._mean_s = 0.0
         self.inside = 0
+        self.taken = self.turned_away = 0  # calls since the beginning
 
     def enter(self) -> bool:
         """Whether there is room; if so, it must be left."""
@@ -34,6 +37,7 @@ class Gate:
             if self.inside >= self.limit:
                 return False
             self.inside += 1
+            self.taken += 1
             return True
 
     def leave(self, took_s: float) -> None:
@@ -43,7 +47,8 @@ class Gate:
             if took_s > 0.0:
                 self._mean_s = took_s if self._mean_s == 0.0 else self._mean_s + MEAN_SHARE * (took_s - self._mean_s)
 
-    def push_back_s(self) -> float:
-        """When to come back, seconds."""
+    def turn_away(self) -> float:
+        """One more call is; when it may come back, seconds."""
         with self._lock:
+            self.turned_away += 1
             return min(PUSH_BACK_S_MAX, max(PUSH_BACK_S_MIN, self._mean_s * self.inside / self._workers))

@@ -67,6 +67,8 @@ class TransformServicer(pb_grpc.TransformServiceServicer):
             workers=self._pool.count,
             workers_up=self._pool.up,
             calls=self._gate.inside,
+            calls_taken=self._gate.taken,
+            calls_turned_away=self._gate.turned_away,
         )
 
     def GetMeasures(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
@@ -86,7 +88,7 @@ class TransformServicer(pb_grpc.TransformServiceServicer):
         )
 
     def _turn_away(self, context: grpc.ServicerContext, text: str) -> NoReturn:
-        context.set_trailing_metadata(((PUSH_BACK, str(max(1, round(1000 * self._gate.push_back_s())))),))
+        context.set_trailing_metadata(((PUSH_BACK, str(max(1, round(1000 * self._gate.turn_away())))),))
         context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         raise AssertionError  # abort does not return
 

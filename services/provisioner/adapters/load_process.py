@@ -16,6 +16,7 @@ MODULE = "dataplane.driving"
 BESIDE_S_MAX = 80.0  # beyond the step: start, first call, late answers
 WAYS = {Calls: "call", Posts: "post", TopicFeed: "topic"}
 ANSWER_BYTES_MAX = 64 * 1024
+KEPT_HERE = frozenset({"held", "called_busy", "called_refusals"})  # of a step: the search needs none of them
 
 
 class LoadProcess:
@@ -37,7 +38,8 @@ class LoadProcess:
             "latency_s": order.latency_s,
             "errors_max": order.errors_max,
             "events": [b64encode(e).decode() for e in order.events],
-            "steps": [{k: v for k, v in asdict(s).items() if k != "held"} for s in order.steps],
+            "steps": [{k: v for k, v in asdict(s).items() if k not in KEPT_HERE} for s in order.steps],
+            "called": order.called,
         }
         said = await self._run(json.dumps(asked).encode() + b"\n", order)
         if "found" in said:

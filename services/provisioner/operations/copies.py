@@ -1,31 +1,29 @@
 """Copies of groups for rating: one node on the revision that serves, as a group of its own beside the live one.
 
 No live route, no live stage and no judgement knows a copy, so it gets no traffic and changes nothing of its original;
-what it works on instead is in `rehearsal`. What is written to it needs a lease of the original. The sample is the one
-that was given, or `sample.ndjson` of the code bundle: never what passes through the live group.
+what it works on instead is in `rehearsal`. Where the original calls a transform group, nodes of that one's serving
+revision are copied too, as a second group, and the copy calls those. What is written to either needs a lease of the
+original. What they are driven with is a sample: never what passes through the live group.
 """
 
-import io
-import tarfile
 from dataclasses import replace
 
-from services.provisioner.domain.group import Group, GroupIntent
-from services.provisioner.domain.load import Calls, LoadFound, LoadOrder, LoadStep, Posts, TopicFeed, sample_events
+from services.provisioner.domain.group import Group, GroupIntent, Inventory
+from services.provisioner.domain.load import Calls, LoadFound, LoadOrder, LoadStep, Posts, TopicFeed, bounded_by_called
 from services.provisioner.domain.ports import Bundles, LoadDriver, Machines, Topics
 from services.provisioner.domain.stores import GroupStore, PipelineStore
 from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.lease_guard import LeaseGuard
 from services.provisioner.operations.rehearsal import Rehearsal, rehearsal
+from services.provisioner.operations.samples import Samples
 from services.provisioner.operations.translation import group_intent, spec_of
 from shared.contracts.node import PORT_SERVE
 from shared.contracts.objects import Pipeline, ProvisionedScaling, ServerGroup, Stage, Transform
-from shared.contracts.provisioning import AddFleetInput, Artifact, GroupStackInput, Revision
-from shared.contracts.rateable import batch_max, check_rateable, stage_on
+from shared.contracts.provisioning import AddFleetInput, GroupStackInput, Revision
+from shared.contracts.rateable import batch_max, check_rateable, group_called, stage_on
 from shared.contracts.rating import (
-    SAMPLE_BYTES_MAX,
-    SAMPLE_EVENTS_MAX,
-    SAMPLE_IN_BUNDLE,
     AddCopyInput,
+    CalledModel,
     CopyModel,
     DriveAnswer,
     DriveInput,
@@ -35,13 +33,11 @@ from shared.contracts.rating import (
     RatingPromise,
     RatingStep,
 )
-from shared.domain.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
-from shared.domain.names import FleetId, GroupName, rating_copy
+from shared.domain.errors import Conflict, NotFound, Refused, Unavailable
+from shared.domain.names import FleetId, GroupName, called_copy, rating_copy
 
-CODE_BYTES_MAX = 64 * 1024 * 1024  # the admin API takes less
 BATCH_DEFAULT = 50  # where no stage says how many
-SAMPLES = "samples"
-WEIGHT = 1  # a node whose fleet takes no traffic runs no stage; nobody reads the routes of a copy
+WEIGHT = 1  # a node whose fleet takes no traffic runs no stage; only a copy reads the routes of a copy
 PERCENT = 100
 
 
@@ -65,7 +61,7 @@ class Copies:
         self._pipelines = pipelines
         self._whole = whole
         self._machines = machines
-        self._bundles = bundles
+        self._samples = Samples(bundles)
         self._topics = topics
         self._driver = driver
         self._guard = guard
@@ -80,16 +76,17 @@ class Copies:
         pipeline = await self._pipeline_of(group)
         stage = stage_on(pipeline, group.name)
         check_rateable(spec, stage, request.loading)
-        sample = request.sample or await self._bundled(group, revision)
-        sample_events(await self._bundles.read(sample.url, SAMPLE_BYTES_MAX), sample.url, SAMPLE_EVENTS_MAX)
-        rehearsed = rehearsal(alone(spec), pipeline, stage, self._sink, request.lease.activity_id)
+        sample = await self._samples.of(group, revision, request.sample)
+        behind = await self._behind(group_called(spec, stage))
+        called = called_copy(group.name) if behind else ""
+        rehearsed = rehearsal(alone(spec), pipeline, stage, self._sink, request.lease.activity_id, called)
         intent = copy_intent(group.intent, rehearsed)
+        stands = await self._add_behind(behind, group.name, request) if behind else None
         copied = revision.model_copy(update={"group": intent.name})
         await self._make_room(intent, copied, request)
         await self._groups.register(intent)  # before its topics: what is known is swept
         await self._topics.ensure(rehearsed.topics)
-        given = AddFleetInput(group=intent.name, revision=copied, desired_initial=1, weight=WEIGHT, lease=request.lease)
-        await self._whole.add_fleet(given)
+        await self._whole.add_fleet(_fleet_of(copied, 1, request))
         return CopyModel(
             copy_group=intent.name,
             fleet=copied.fleet,
@@ -99,25 +96,32 @@ class Copies:
             call=_call(spec, stage, request.loading),
             sample=sample,
             way=rehearsed.way,
+            called=stands,
         )
 
     async def drive(self, request: DriveInput) -> DriveAnswer:
         """The next step, or the end."""
-        copied = request.copied
-        content = await self._bundles.read(copied.sample.url, SAMPLE_BYTES_MAX)
+        copied, called = request.copied, request.copied.called
+        inventory = await self._machines.inventory()
         order = LoadOrder(
-            way=_way(copied, await self._address(copied)),
+            way=_way(copied, _serving(inventory, copied.fleet)[0]),
             step_s=copied.call.step_s,
             first=copied.call.first,
             latency_s=copied.promise.latency_p95_s,
             errors_max=copied.promise.errors_max,
-            events=sample_events(content, copied.sample.url, SAMPLE_EVENTS_MAX),
+            events=await self._samples.events(copied.sample),
             steps=tuple(
-                LoadStep(s.wanted, s.offered, s.answered, s.latency_p95_s, s.errors, s.held) for s in request.steps
+                LoadStep(
+                    s.wanted, s.offered, s.answered, s.latency_p95_s, s.errors, s.held, s.called_busy, s.called_refusals
+                )
+                for s in request.steps
             ),
+            called=_serving(inventory, called.fleet) if called else (),
         )
         match await self._driver.drive(order):
             case LoadFound() as f:
+                if called:
+                    f = bounded_by_called(f, order.steps, called.group, called.nodes)
                 return DriveAnswer(found=RatingFound(rate=f.rate, low=f.low, high=f.high, note=f.note))
             case LoadStep() as s:
                 return DriveAnswer(
@@ -128,6 +132,8 @@ class Copies:
                         latency_p95_s=s.latency_s,
                         errors=s.errors,
                         held=s.held,
+                        called_busy=s.called_busy,
+                        called_refusals=s.called_refusals,
                     )
                 )
 
@@ -141,6 +147,27 @@ class Copies:
         known = await self._pipelines.get(group.seat.pipeline) if group.seat else None
         return Pipeline.model_validate_json(known.intent.document) if known else None
 
+    async def _behind(self, name: str) -> Group | None:
+        """The transform group that the original calls; NotFound, Refused when none of its nodes could be copied."""
+        if not name:
+            return None
+        group = await self._original(name)
+        serving_revision(group)
+        return group
+
+    async def _add_behind(self, live: Group, original: GroupName, request: AddCopyInput) -> CalledModel:
+        """Nodes for the copy to call."""
+        revision, nodes = serving_revision(live), request.loading.called_nodes or 1
+        spec = sized(spec_of(live), called_copy(original), nodes)
+        intent = replace(group_intent(spec, live.intent.generation), copy_of=original)
+        copied = revision.model_copy(update={"group": intent.name})
+        await self._make_room(intent, copied, request)
+        await self._groups.register(intent)
+        await self._whole.add_fleet(_fleet_of(copied, nodes, request))
+        return CalledModel(
+            group=live.name, copy_group=intent.name, fleet=copied.fleet, revision=revision.number, nodes=nodes
+        )
+
     async def _make_room(self, intent: GroupIntent, copied: Revision, request: AddCopyInput) -> None:
         known = await self._groups.get(intent.name)
         if known is None:
@@ -152,31 +179,6 @@ class Copies:
             )
         if any(fleet.id != copied.fleet for fleet in known.fleets):
             await self._whole.remove(GroupStackInput(group=intent.name, lease=request.lease))
-
-    async def _bundled(self, group: Group, revision: Revision) -> Artifact:
-        """The sample that travels with the code."""
-        remedy = f"give one: `headrace rate {group.name} --sample FILE`, or put {SAMPLE_IN_BUNDLE} beside the code"
-        if revision.code is None:
-            raise Refused(
-                f"group {group.name}: no sample was given, and revision {revision.number} has no code that could hold one",
-                remedy=remedy,
-            )
-        found = _from_tar(await self._bundles.read(revision.code.url, CODE_BYTES_MAX))
-        if found is None:
-            raise InvalidInput(
-                f"group {group.name}: the code of revision {revision.number} holds no {SAMPLE_IN_BUNDLE}",
-                field="sample",
-                remedy=remedy,
-            )
-        kept = await self._bundles.put_text(SAMPLES, found.decode("utf-8", errors="replace"))
-        return Artifact(url=kept.url, sha256=kept.sha256, size=kept.size)
-
-    async def _address(self, copied: CopyModel) -> str:
-        live = (await self._machines.inventory()).fleet(FleetId(copied.fleet))
-        serving = [m.address for m in live.machines if m.in_service and m.address] if live else []
-        if not serving:
-            raise Unavailable(f"copy {copied.fleet}: none of its nodes is in service", retry_after_s=2.0)
-        return f"{serving[0]}:{PORT_SERVE}"
 
 
 def serving_revision(group: Group) -> Revision:
@@ -190,8 +192,12 @@ def serving_revision(group: Group) -> Revision:
 
 def alone(spec: ServerGroup) -> ServerGroup:
     """The group with one node, under the name of its copy."""
-    name = rating_copy(GroupName(spec.name))
-    return spec.model_copy(update={"name": name, "scaling": ProvisionedScaling(desired_nodes=1)})
+    return sized(spec, rating_copy(GroupName(spec.name)), 1)
+
+
+def sized(spec: ServerGroup, name: GroupName, nodes: int) -> ServerGroup:
+    """The group under another name, with so many nodes."""
+    return spec.model_copy(update={"name": name, "scaling": ProvisionedScaling(desired_nodes=nodes)})
 
 
 def copy_intent(original: GroupIntent, rehearsed: Rehearsal) -> GroupIntent:
@@ -202,6 +208,19 @@ def copy_intent(original: GroupIntent, rehearsed: Rehearsal) -> GroupIntent:
         copy_of=original.name,
         rehearsal=assignment.model_dump_json() if assignment else "",
     )
+
+
+def _fleet_of(copied: Revision, nodes: int, request: AddCopyInput) -> AddFleetInput:
+    return AddFleetInput(group=copied.group, revision=copied, desired_initial=nodes, weight=WEIGHT, lease=request.lease)
+
+
+def _serving(inventory: Inventory, fleet: str) -> tuple[str, ...]:
+    """`host:port` of a copy's nodes in service; Unavailable when there is none."""
+    live = inventory.fleet(FleetId(fleet))
+    serving = tuple(f"{m.address}:{PORT_SERVE}" for m in live.machines if m.in_service and m.address) if live else ()
+    if not serving:
+        raise Unavailable(f"copy {fleet}: none of its nodes is in service", retry_after_s=2.0)
+    return serving
 
 
 def _call(spec: ServerGroup, stage: Stage | None, loading: Loading) -> RatingCall:
@@ -229,17 +248,3 @@ def _way(copied: CopyModel, address: str) -> Calls | Posts | TopicFeed:
             return Posts(address, way.body, call.batch)
         case "topic":
             return TopicFeed(way.topic, way.topic_dead, way.consumer_group, way.sink)
-
-
-def _from_tar(content: bytes) -> bytes | None:
-    """Read, never unpacked."""
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as tar:
-        for member in tar:
-            if member.isfile() and member.name.removeprefix("./") == SAMPLE_IN_BUNDLE:
-                if member.size > SAMPLE_BYTES_MAX:
-                    raise InvalidInput(
-                        f"{SAMPLE_IN_BUNDLE}: {member.size} bytes is above {SAMPLE_BYTES_MAX}", field="sample"
-                    )
-                file = tar.extractfile(member)
-                return file.read() if file else None
-    return None

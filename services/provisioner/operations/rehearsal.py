@@ -1,17 +1,19 @@
 """What the copy of a group works on while it is rated: the original's work on topics and sinks of its own.
 
 Nothing that a copy writes reaches anybody: its topics begin with `rehearsal_prefix` and go with it, its HTTP sinks are
-the load driver's, and what it puts into an online store stands in a view of its own and is soon gone.
+the load driver's, and what it puts into an online store stands in a view of its own and is soon gone. Where the original calls a transform
+group, the copy calls a copy of that one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.provisioner.domain.names import rehearsal_prefix
 from services.provisioner.domain.pipeline import LETTER_BYTES_MAX, TopicPlan
 from shared.contracts.node import Assignment
-from shared.contracts.objects import HttpIngest, HttpSink, Pipeline, ServerGroup, Stage, TopicSink, Transmit
+from shared.contracts.objects import HttpIngest, HttpSink, Pipeline, ServerGroup, Stage, TopicSink, Transform, Transmit
 from shared.contracts.rating import RatingWay
-from shared.contracts.serving import FeatureServing, PushIngest
+from shared.contracts.serving import FeatureServing, GroupCall, PushIngest
 from shared.domain.errors import Refused
 from shared.domain.names import GroupName
 
@@ -31,21 +33,32 @@ class Rehearsal:
     assignment: Assignment | None = None
 
 
-def rehearsal(spec: ServerGroup, pipeline: Pipeline | None, stage: Stage | None, sink: str, rating: str) -> Rehearsal:
+def rehearsal(  # noqa: PLR0913  what it is a copy of, and three names of its own
+    spec: ServerGroup, pipeline: Pipeline | None, stage: Stage | None, sink: str, rating: str, called: str
+) -> Rehearsal:
     """Of a copy; `spec` bears its name already. `rating` names this one rating: what an earlier one committed is not its.
 
-    `sink` is the `host:port` that the driver listens on; Refused when HTTP sinks need it and there is none.
+    `sink` is the `host:port` that the driver listens on; Refused when HTTP sinks need it and there is none. `called` is
+    the group that stands in for the transform group that the original calls, if it calls one.
     """
     prefix = rehearsal_prefix(GroupName(spec.name))
     if spec.kind == "transform":
         return Rehearsal(spec, RatingWay())
     if isinstance(spec.serving, FeatureServing):
-        return Rehearsal(spec, RatingWay(type="post", body="entities"))
+        served = spec.serving.model_copy(update=_calling(spec.serving.transform, called))
+        return Rehearsal(spec.model_copy(update={"serving": served}), RatingWay(type="post", body="entities"))
     if isinstance(spec.serving, PushIngest):
-        return _pushed(spec, spec.serving, prefix)
+        return _pushed(spec, spec.serving.model_copy(update=_calling(spec.serving.transform, called)), prefix)
     if pipeline is None or stage is None:
         raise Refused(f"group {spec.name}: no stage runs on it", remedy="apply its pipeline first")
+    if isinstance(stage.work, Transform) and stage.work.group:
+        stage = stage.model_copy(update={"work": stage.work.model_copy(update={"group": called})})
     return _staged(spec, pipeline, stage, sink, rating)
+
+
+def _calling(call: GroupCall | None, called: str) -> Mapping[str, GroupCall]:
+    """The field that names the group, if there is one."""
+    return {"transform": call.model_copy(update={"group": called})} if call else {}
 
 
 def _pushed(spec: ServerGroup, serving: PushIngest, prefix: str) -> Rehearsal:

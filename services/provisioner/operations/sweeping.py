@@ -61,5 +61,5 @@ class Sweeping:
         if gone:
             await self._nodes.forget(gone)
             ended += [f"machine {m}" for m in gone]
-        copies = tuple(g.intent.copy_of for g in groups if g.intent.copy_of)
+        copies = tuple(dict.fromkeys(g.intent.copy_of for g in groups if g.intent.copy_of))
         return SweepReport(ended=tuple(ended), notes=tuple(notes), copies=copies)

@@ -20,6 +20,7 @@ from shared.contracts.objects import (
     Transform,
     Transmit,
 )
+from shared.contracts.rateable import group_called
 from shared.contracts.serving import PushIngest
 from shared.domain.names import FleetId, GroupName, PipelineName, RevisionNumber, StageName, Workspace
 
@@ -227,8 +228,9 @@ def pushed_topics_of(spec: ServerGroup) -> tuple[TopicPlan, ...]:
 
 def groups_called(group: Group, pipeline: PipelineState | None) -> frozenset[str]:
     """The transform groups that the nodes of a group call: they may read the routes of these, and of their own."""
-    serving = spec_of(group).serving
-    found = {serving.transform.group} if serving and serving.transform else set()
+    stage = node.Assignment.model_validate_json(group.intent.rehearsal).stage if group.intent.rehearsal else None
+    called = group_called(spec_of(group), stage)
+    found = {called} if called else set()
     if pipeline and group.seat:
         found |= {s.calls for s in pipeline.intent.stages if s.name == group.seat.stage and s.calls}
     return frozenset(found)

@@ -36,8 +36,8 @@ class UndoneOrDone:
                     wrong.append(f"{played.outcome}, and the pipeline is left")
             case "rate" | "clear":
                 gone = played.kind == "rate" or played.outcome == "done"
-                if gone and played.world.copy and not played.undo_failed:
-                    wrong.append(f"{played.outcome}, and the copy is left")
+                if gone and (played.world.copy or played.world.behind) and not played.undo_failed:
+                    wrong.append(f"{played.outcome}, and the copy, or what it called, is left")
             case _:
                 pass
         return wrong

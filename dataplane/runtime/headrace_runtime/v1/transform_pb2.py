@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace_runtime/v1/transform.proto\x12\x13headrace_runtime.v1\"9\n\x15TransformBatchRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\"O\n\x16TransformBatchResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.headrace_runtime.v1.TransformResult\"V\n\x0fTransformResult\x12\x0f\n\x07outputs\x18\x01 \x03(\x0c\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32#.headrace_runtime.v1.TransformError\"\xdf\x01\n\x0eTransformError\x12\x43\n\x0b\x65rror_class\x18\x01 \x01(\x0e\x32..headrace_runtime.v1.TransformError.ErrorClass\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"g\n\nErrorClass\x12\x1b\n\x17\x45RROR_CLASS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RROR_CLASS_RECOVERABLE\x10\x01\x12\x1f\n\x1b\x45RROR_CLASS_NON_RECOVERABLE\x10\x02\"\x12\n\x10GetHealthRequest\"\xcf\x01\n\x11GetHealthResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x11\n\tfunctions\x18\x03 \x03(\t\x12\x17\n\x0fruntime_version\x18\x04 \x01(\t\x12\x10\n\x08restarts\x18\x05 \x01(\x03\x12\x12\n\nbusy_ratio\x18\x06 \x01(\x01\x12\x15\n\rcrash_looping\x18\x07 \x01(\x08\x12\x0f\n\x07workers\x18\x08 \x01(\x05\x12\x12\n\nworkers_up\x18\t \x01(\x05\x12\r\n\x05\x63\x61lls\x18\n \x01(\x05\"\x14\n\x12GetMeasuresRequest\"E\n\x13GetMeasuresResponse\x12.\n\x08measures\x18\x01 \x03(\x0b\x32\x1c.headrace_runtime.v1.Measure\"\xcd\x01\n\x07Measure\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.headrace_runtime.v1.Measure.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03sum\x18\x03 \x01(\x01\x12\x12\n\x06\x63ounts\x18\x04 \x03(\x03\x42\x02\x10\x01\x12\x12\n\x06\x62ounds\x18\x05 \x03(\x01\x42\x02\x10\x01\"N\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_COUNTER\x10\x01\x12\x0e\n\nKIND_VALUE\x10\x02\x12\x0e\n\nKIND_SCORE\x10\x03\x32\xbb\x02\n\x10TransformService\x12i\n\x0eTransformBatch\x12*.headrace_runtime.v1.TransformBatchRequest\x1a+.headrace_runtime.v1.TransformBatchResponse\x12Z\n\tGetHealth\x12%.headrace_runtime.v1.GetHealthRequest\x1a&.headrace_runtime.v1.GetHealthResponse\x12`\n\x0bGetMeasures\x12\'.headrace_runtime.v1.GetMeasuresRequest\x1a(.headrace_runtime.v1.GetMeasuresResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#headrace_runtime/v1/transform.proto\x12\x13headrace_runtime.v1\"9\n\x15TransformBatchRequest\x12\x10\n\x08\x66unction\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\x0c\"O\n\x16TransformBatchResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.headrace_runtime.v1.TransformResult\"V\n\x0fTransformResult\x12\x0f\n\x07outputs\x18\x01 \x03(\x0c\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32#.headrace_runtime.v1.TransformError\"\xdf\x01\n\x0eTransformError\x12\x43\n\x0b\x65rror_class\x18\x01 \x01(\x0e\x32..headrace_runtime.v1.TransformError.ErrorClass\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"g\n\nErrorClass\x12\x1b\n\x17\x45RROR_CLASS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RROR_CLASS_RECOVERABLE\x10\x01\x12\x1f\n\x1b\x45RROR_CLASS_NON_RECOVERABLE\x10\x02\"\x12\n\x10GetHealthRequest\"\xff\x01\n\x11GetHealthResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x11\n\tfunctions\x18\x03 \x03(\t\x12\x17\n\x0fruntime_version\x18\x04 \x01(\t\x12\x10\n\x08restarts\x18\x05 \x01(\x03\x12\x12\n\nbusy_ratio\x18\x06 \x01(\x01\x12\x15\n\rcrash_looping\x18\x07 \x01(\x08\x12\x0f\n\x07workers\x18\x08 \x01(\x05\x12\x12\n\nworkers_up\x18\t \x01(\x05\x12\r\n\x05\x63\x61lls\x18\n \x01(\x05\x12\x13\n\x0b\x63\x61lls_taken\x18\x0b \x01(\x03\x12\x19\n\x11\x63\x61lls_turned_away\x18\x0c \x01(\x03\"\x14\n\x12GetMeasuresRequest\"E\n\x13GetMeasuresResponse\x12.\n\x08measures\x18\x01 \x03(\x0b\x32\x1c.headrace_runtime.v1.Measure\"\xcd\x01\n\x07Measure\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.headrace_runtime.v1.Measure.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03sum\x18\x03 \x01(\x01\x12\x12\n\x06\x63ounts\x18\x04 \x03(\x03\x42\x02\x10\x01\x12\x12\n\x06\x62ounds\x18\x05 \x03(\x01\x42\x02\x10\x01\"N\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_COUNTER\x10\x01\x12\x0e\n\nKIND_VALUE\x10\x02\x12\x0e\n\nKIND_SCORE\x10\x03\x32\xbb\x02\n\x10TransformService\x12i\n\x0eTransformBatch\x12*.headrace_runtime.v1.TransformBatchRequest\x1a+.headrace_runtime.v1.TransformBatchResponse\x12Z\n\tGetHealth\x12%.headrace_runtime.v1.GetHealthRequest\x1a&.headrace_runtime.v1.GetHealthResponse\x12`\n\x0bGetMeasures\x12\'.headrace_runtime.v1.GetMeasuresRequest\x1a(.headrace_runtime.v1.GetMeasuresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,15 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHEALTHREQUEST']._serialized_start=514
   _globals['_GETHEALTHREQUEST']._serialized_end=532
   _globals['_GETHEALTHRESPONSE']._serialized_start=535
-  _globals['_GETHEALTHRESPONSE']._serialized_end=742
-  _globals['_GETMEASURESREQUEST']._serialized_start=744
-  _globals['_GETMEASURESREQUEST']._serialized_end=764
-  _globals['_GETMEASURESRESPONSE']._serialized_start=766
-  _globals['_GETMEASURESRESPONSE']._serialized_end=835
-  _globals['_MEASURE']._serialized_start=838
-  _globals['_MEASURE']._serialized_end=1043
-  _globals['_MEASURE_KIND']._serialized_start=965
-  _globals['_MEASURE_KIND']._serialized_end=1043
-  _globals['_TRANSFORMSERVICE']._serialized_start=1046
-  _globals['_TRANSFORMSERVICE']._serialized_end=1361
+  _globals['_GETHEALTHRESPONSE']._serialized_end=790
+  _globals['_GETMEASURESREQUEST']._serialized_start=792
+  _globals['_GETMEASURESREQUEST']._serialized_end=812
+  _globals['_GETMEASURESRESPONSE']._serialized_start=814
+  _globals['_GETMEASURESRESPONSE']._serialized_end=883
+  _globals['_MEASURE']._serialized_start=886
+  _globals['_MEASURE']._serialized_end=1091
+  _globals['_MEASURE_KIND']._serialized_start=1013
+  _globals['_MEASURE_KIND']._serialized_end=1091
+  _globals['_TRANSFORMSERVICE']._serialized_start=1094
+  _globals['_TRANSFORMSERVICE']._serialized_end=1409
 # @@protoc_insertion_point(module_scope)

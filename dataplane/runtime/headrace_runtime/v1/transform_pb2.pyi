@@ -52,7 +52,7 @@ class GetHealthRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetHealthResponse(_message.Message):
-    __slots__ = ("ready", "detail", "functions", "runtime_version", "restarts", "busy_ratio", "crash_looping", "workers", "workers_up", "calls")
+    __slots__ = ("ready", "detail", "functions", "runtime_version", "restarts", "busy_ratio", "crash_looping", "workers", "workers_up", "calls", "calls_taken", "calls_turned_away")
     READY_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,8 @@ class GetHealthResponse(_message.Message):
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     WORKERS_UP_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_TAKEN_FIELD_NUMBER: _ClassVar[int]
+    CALLS_TURNED_AWAY_FIELD_NUMBER: _ClassVar[int]
     ready: bool
     detail: str
     functions: _containers.RepeatedScalarFieldContainer[str]
@@ -73,7 +75,9 @@ class GetHealthResponse(_message.Message):
     workers: int
     workers_up: int
     calls: int
-    def __init__(self, ready: _Optional[bool] = ..., detail: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., runtime_version: _Optional[str] = ..., restarts: _Optional[int] = ..., busy_ratio: _Optional[float] = ..., crash_looping: _Optional[bool] = ..., workers: _Optional[int] = ..., workers_up: _Optional[int] = ..., calls: _Optional[int] = ...) -> None: ...
+    calls_taken: int
+    calls_turned_away: int
+    def __init__(self, ready: _Optional[bool] = ..., detail: _Optional[str] = ..., functions: _Optional[_Iterable[str]] = ..., runtime_version: _Optional[str] = ..., restarts: _Optional[int] = ..., busy_ratio: _Optional[float] = ..., crash_looping: _Optional[bool] = ..., workers: _Optional[int] = ..., workers_up: _Optional[int] = ..., calls: _Optional[int] = ..., calls_taken: _Optional[int] = ..., calls_turned_away: _Optional[int] = ...) -> None: ...
 
 class GetMeasuresRequest(_message.Message):
     __slots__ = ()
