@@ -11,7 +11,7 @@ from typing import Literal
 
 from shared.domain.errors import InvalidInput
 
-SATURATED = 0.9  # of their workers' time, over some seconds
+SATURATED = 0.8  # of their workers' time, over some seconds
 TURNED_AWAY = 0.02  # of the calls: below it a second attempt hides it
 NEAR = 1.6  # times the upper end of what was found: one step of the search above it
 RATE_MAX = 10_000_000.0  # stands for no upper end
