@@ -21,5 +21,8 @@ class PulumiSite:
 
     @property
     def url(self) -> str:
-        """As the engine is given it: no sidecars, which it writes in place: killed then, it could not read its state again."""
+        """As the engine is given it: no sidecars, which it writes in place: killed then, it could not read its state again.
+
+        The state itself is copied to `.bak` and then replaced by a rename: killed at any moment, there is a whole one.
+        """
         return f"{self.backend}?metadata=skip" if self.folder else self.backend
