@@ -101,6 +101,8 @@ async def test_a_copy_is_made_under_the_lease_of_its_original_seen_by_nobody_and
     assert (await service.sweeping.sweep()).copies == (group,)
     with pytest.raises(Conflict, match="is taken by the copy"):
         await service.groups.register(RegisterGroupInput(spec=spec(copied), generation=9))
+    with pytest.raises(InvalidInput, match=f"reads like a fleet of group '{group}'"):
+        await service.groups.register(RegisterGroupInput(spec=spec(f"{group}-r1x"), generation=1))
     with pytest.raises(Unavailable, match="in service"):
         await service.copies.drive(DriveInput(copied=made))
 
