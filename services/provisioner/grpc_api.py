@@ -20,7 +20,7 @@ from services.provisioner.operations.groups import Groups
 from services.provisioner.operations.joining import Joining, JoinRequest
 from services.provisioner.operations.pipelines import Pipelines
 from services.provisioner.operations.routing import Published, Routing
-from services.provisioner.operations.translation import assignment, groups_called, routes_model
+from services.provisioner.operations.translation import assignment, groups_called
 from shared.contracts.node import KafkaAccess
 from shared.contracts.objects import ServerGroup
 from shared.domain.errors import Denied, InvalidInput
@@ -107,7 +107,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
         """A group's routes."""
         await self._may_read(peer_identity(context), request.group)
         published = await self._routing.published(GroupName(request.group))
-        return pb.GetRoutesResponse(routes_json=routes_model(published.routes).model_dump_json())
+        return pb.GetRoutesResponse(routes_json=published.document)
 
     async def WatchRoutes(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Routes, and for a node its assignment, now and whenever they change."""
@@ -116,7 +116,7 @@ class ProvisionerApi(ProvisionerServiceServicer):
         await context.send_initial_metadata(())  # who resumes from the current generation hears that it is connected
         async for published in self._routing.watch(GroupName(request.group), request.generation):
             yield pb.WatchRoutesResponse(
-                routes_json=routes_model(published.routes).model_dump_json(),
+                routes_json=published.document,
                 assignment_json=await self._assignment_json(caller, published),
             )
 

@@ -8,8 +8,12 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import DataConverter
 
+_PLAIN = frozenset({str, int, float, bool, type(None), bytes})  # most of a payload; told without asking for subclasses
+
 
 def _holds_secret(value: Any) -> bool:
+    if type(value) in _PLAIN:
+        return False
     if isinstance(value, SecretStr | SecretBytes):
         return True
     if isinstance(value, BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from services.observer.adapters.audit_stores import MemoryAudits
-from services.observer.domain.audits import AuditComparison, AuditPoint, AuditReport
+from services.observer.domain.audits import AuditComparison, AuditPoint, AuditReport, AuditSpan
 from services.observer.domain.evidence import PipelineFacts
 from services.observer.domain.loss import BUCKET_S, CloseRule
 from services.observer.operations.loss_round import LossRound
@@ -21,11 +21,9 @@ class Counted(MemoryAudits):
         super().__init__()
         self.asked: list[int] = []
 
-    async def compare(
-        self, pipeline: str, minute: int, source: Sequence[AuditPoint], target: Sequence[AuditPoint]
-    ) -> AuditComparison:
-        self.asked.append(minute)
-        return await super().compare(pipeline, minute, source, target)
+    async def compare(self, asked: Sequence[tuple[AuditSpan, int]]) -> Sequence[AuditComparison]:
+        self.asked.extend(minute for _, minute in asked)
+        return await super().compare(asked)
 
     async def report(self, stage: str, minute: int, ids: int) -> None:
         """One node's; the more ids, the later."""
@@ -43,9 +41,9 @@ async def test_only_the_last_three_minutes_with_traffic_are_compared_and_late_da
     await audits.report("second", minutes[-1] + BUCKET_S, 0)
     now = minutes[-1] + 2 * BUCKET_S + RULE.wait_s
     rounds = LossRound(audits, RULE)
-    assert (await rounds.find(FACTS, now, 0.0)).state is VerdictState.HEALTHY
+    assert (await rounds.find([FACTS], now, {"p": 0.0}))["p"].state is VerdictState.HEALTHY
     assert audits.asked == [minutes[-1] + BUCKET_S, *minutes[:-4:-1]]
     await audits.report("first", minutes[-3], 400)
-    assert (await rounds.find(FACTS, now, 0.0)).state is VerdictState.UNHEALTHY
+    assert (await rounds.find([FACTS], now, {"p": 0.0}))["p"].state is VerdictState.UNHEALTHY
     await audits.report("second", minutes[-3], 400)
-    assert (await rounds.find(FACTS, now, 0.0)).state is VerdictState.HEALTHY
+    assert (await rounds.find([FACTS], now, {"p": 0.0}))["p"].state is VerdictState.HEALTHY

@@ -15,7 +15,7 @@ from services.observer.adapters.memory_verdicts import MemoryHistory, MemoryLead
 from services.observer.adapters.postgres_history import PostgresHistory, PostgresLeadership
 from services.observer.adapters.redis_verdicts import RedisVerdicts
 from services.observer.domain.alarms import Alarm, AlarmState, Notification
-from services.observer.domain.audits import AuditPoint, AuditReport
+from services.observer.domain.audits import AuditPoint, AuditProgress, AuditReport, AuditSpan
 from services.observer.domain.ports import AuditStore, History, Leadership, Verdicts
 from services.observer.domain.verdict import Coverage, Verdict
 from shared.database import Database
@@ -152,6 +152,7 @@ def audits(side: str, store: Database) -> AuditStore:
 
 
 OUT, DONE = AuditPoint("ingest", "out"), AuditPoint("transmit", "out")
+SPAN = AuditSpan("p", (OUT,), (DONE,))
 
 
 def report(at: AuditPoint, node: str, ids: Sequence[int], **changes: object) -> AuditReport:
@@ -178,14 +179,19 @@ async def test_audits_are_unions_of_nodes_compared_as_sets(audits: AuditStore) -
     seen = [report(DONE, "c", range(2500), watermark=125.0), report(DONE, "d", range(2400, 3960))]
     assert await audits.add([*sent, *seen]) == 4
     assert await audits.add(sent) == 0  # repeated reports count once
-    found = await audits.compare("p", 60, (OUT,), (DONE,))
+    found = (await audits.compare([(SPAN, 60)]))[0]
     assert found.source == 4000
     assert found.compared is not None
     assert (found.compared.lost, found.compared.unexpected, found.compared.error) == (40, 0, 0)
     assert found.nodes == ("c", "d")
-    assert await audits.watermark("p", (DONE,), 0) == 125.0
-    assert await audits.watermark("p", (AuditPoint("x", "in"),), 0) is None
-    assert list(await audits.minutes("p", 0)) == [60]
+    elsewhere = AuditSpan("p", (OUT,), (AuditPoint("x", "in"),))
+    of_another = AuditSpan("q", (OUT,), (DONE,))
+    assert await audits.progress([SPAN, elsewhere, of_another], 0) == [
+        AuditProgress((60,), 125.0), AuditProgress((60,), None), AuditProgress((), None)
+    ]  # fmt: skip
+    assert await audits.progress([SPAN], 61) == [AuditProgress((), None)]
+    both = await audits.compare([(of_another, 60), (SPAN, 60), (SPAN, 120)])
+    assert [c.source for c in both] == [None, 4000, None]
 
 
 @SIDES
@@ -193,23 +199,23 @@ async def test_a_cumulative_report_replaces_and_an_old_one_does_not(audits: Audi
     await audits.add([report(OUT, "a", range(100)), report(DONE, "c", range(50))])
     await audits.add([report(DONE, "c", range(100))])
     await audits.add([report(DONE, "c", range(70), id="late")])
-    found = await audits.compare("p", 60, (OUT,), (DONE,))
+    found = (await audits.compare([(SPAN, 60)]))[0]
     assert found.compared is not None
     assert found.compared.lost == 0
 
 
 @SIDES
 async def test_missing_audits_are_missing_and_drops_are_declared(audits: AuditStore) -> None:
-    assert (await audits.compare("p", 60, (OUT,), (DONE,))).source is None
+    assert (await audits.compare([(SPAN, 60)]))[0].source is None
     await audits.add([report(OUT, "a", range(10))])
-    half = await audits.compare("p", 60, (OUT,), (DONE,))
+    half = (await audits.compare([(SPAN, 60)]))[0]
     assert (half.source, half.compared) == (10, None)
     await audits.add([report(DONE, "c", range(8), dropped={"filter": 2})])
-    found = await audits.compare("p", 60, (OUT,), (DONE,))
+    found = (await audits.compare([(SPAN, 60)]))[0]
     assert found.compared is not None
     assert (found.compared.lost, found.compared.dropped) == (2, 2)
     await audits.forget(61)
-    assert list(await audits.minutes("p", 0)) == []
+    assert await audits.progress([SPAN], 0) == [AuditProgress((), None)]
 
 
 @SIDES

@@ -15,6 +15,26 @@ class AuditPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSpan:
+    """What a pipeline's loss is looked for between: where events enter, and where they leave."""
+
+    pipeline: str
+    source: tuple[AuditPoint, ...]
+    target: tuple[AuditPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditProgress:
+    """How far reports about a span have come: the minutes that have any, in order, and the watermark of the target.
+
+    The watermark is the least of the latest ones of nodes; None when no node reported there.
+    """
+
+    minutes: tuple[int, ...]
+    watermark: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """One node's cumulative sketch of one event-time minute at one point."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from services.observer.domain.activities import Activity, Waiting
 from services.observer.domain.alarms import Alarm, Notification
-from services.observer.domain.audits import AuditComparison, AuditPoint, AuditReport
+from services.observer.domain.audits import AuditComparison, AuditProgress, AuditReport, AuditSpan
 from services.observer.domain.evidence import BrokerReading, FleetMembers, Inventory, Readings
 from services.observer.domain.quieting import QuietWindow
 from services.observer.domain.topology import Topology
@@ -223,18 +223,12 @@ class AuditStore(Protocol):
         """Keep them; a report id counts once, a cumulative sketch replaces its older one. Gives how many counted."""
         ...
 
-    async def minutes(self, pipeline: str, since: int) -> Sequence[int]:
-        """Minutes that have reports."""
+    async def progress(self, spans: Sequence[AuditSpan], since: int) -> Sequence[AuditProgress]:
+        """Of each span, as of one instant; by reports about minutes since then."""
         ...
 
-    async def compare(
-        self, pipeline: str, minute: int, source: Sequence[AuditPoint], target: Sequence[AuditPoint]
-    ) -> AuditComparison:
-        """Union over nodes at both points, compared as sets."""
-        ...
-
-    async def watermark(self, pipeline: str, points: Sequence[AuditPoint], since: int) -> float | None:
-        """The least of the latest watermarks of nodes that reported about minutes since then; None when nobody did."""
+    async def compare(self, asked: Sequence[tuple[AuditSpan, int]]) -> Sequence[AuditComparison]:
+        """Each span in one minute: the union over nodes at both points, compared as sets."""
         ...
 
     async def forget(self, before: int) -> None:

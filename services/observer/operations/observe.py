@@ -180,8 +180,7 @@ class Observing:
     async def _find_losses(
         self, inventory: Inventory, groups: Mapping[str, GroupJudgement], memory: TickMemory, now: float
     ) -> dict[str, LossFinding]:
-        found: dict[str, LossFinding] = {}
-        for name, facts in sorted(inventory.pipelines.items()):
+        for name, facts in inventory.pipelines.items():
             flows = any(
                 (groups[g].signals.get("processed_rate", 0.0) > 0) for g in facts.stages.values() if g in groups
             )
@@ -189,8 +188,7 @@ class Observing:
                 memory.traffic_since.setdefault(name, now)
             else:
                 memory.traffic_since.pop(name, None)
-            found[name] = await self._losses.find(facts, now, memory.traffic_since.get(name))
-        return found
+        return await self._losses.find([f for _, f in sorted(inventory.pipelines.items())], now, memory.traffic_since)
 
     def _remember_states(self, judged: Sequence[Judged], memory: TickMemory) -> None:
         for j in judged:
@@ -276,7 +274,8 @@ class Observing:
             memory.flapping.discard(scope)
         try:
             await self._verdicts.write(verdicts)
-            await self._verdicts.remove(gone, self._epoch)
+            if gone:
+                await self._verdicts.remove(gone, self._epoch)
         except Unavailable as e:
             LOG.warning("verdicts could not be written: admission is closed until they are", error=str(e))
         for v in changed:
@@ -287,11 +286,13 @@ class Observing:
                 reasons=[r.text for r in v.reasons[:3]],
                 cause=v.cause,
             )
-        await self._history.record_changes(changed)
+        if changed:
+            await self._history.record_changes(changed)
 
     async def _announce(self, result: RoundResult, memory: TickMemory, now: float) -> None:
         """Record first, then tell: at least once."""
-        await self._history.save_alarms(result.changed, result.notifications, now)
+        if result.changed:
+            await self._history.save_alarms(result.changed, result.notifications, now)
         for alarm in result.changed:
             if alarm.state is AlarmState.RESOLVED:
                 memory.alarms.pop(alarm.id, None)

@@ -35,6 +35,7 @@ class Published:
     routes: GroupRoutes
     group: Group
     pipeline: PipelineState | None
+    document: str  # the routes as clients and nodes read them, JSON
 
 
 class Routing:
@@ -87,7 +88,9 @@ class Routing:
             routes = self._routes_now(group, pipeline, before)
             if routes != before and not await self._store.save(routes, before.generation if before else 0):
                 return False
-            fresh[group.name] = Published(routes, group, pipeline)
+            known = self._published.get(group.name)
+            document = known.document if known and known.routes == routes else routes_model(routes).model_dump_json()
+            fresh[group.name] = Published(routes, group, pipeline, document)
         if names is None and not await self._bury(stored, {g.name for g in groups}):
             return False
         self._tell(fresh, {g.name for g in groups})
@@ -141,8 +144,7 @@ class Routing:
         """Mirror everything: Redis may have been lost."""
         of: dict[Workspace, dict[GroupName, str]] = {}
         for name, published in self._published.items():
-            document = routes_model(published.routes).model_dump_json()
-            of.setdefault(published.group.intent.workspace, {})[name] = document
+            of.setdefault(published.group.intent.workspace, {})[name] = published.document
         try:
             for workspace in sorted(of):
                 await self._mirror.restore(workspace, of[workspace])

@@ -9,7 +9,7 @@ import contextlib
 import random
 import weakref
 from asyncio import events
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from typing import Any
@@ -104,7 +104,7 @@ class Slept:
 
     __slots__ = ()
 
-    def __await__(self) -> Iterator[Sleep]:
+    def __await__(self) -> Any:
         return iter(())
 
 

@@ -66,6 +66,8 @@ class Interpreter:
 
     def __init__(self, namespace: str, converter: DataConverter) -> None:
         self._namespace, self._converter = namespace, converter
+        payloads = converter.payload_converter  # what it knows of types is worked out once, and not for each instance
+        self._payloads = lambda: payloads
         self._runner = UnsandboxedWorkflowRunner()
         self.replays = 0
 
@@ -297,7 +299,7 @@ class Interpreter:
     def _details(self, run: "Run", definition: _Definition) -> WorkflowInstanceDetails:
         init = run.init
         return WorkflowInstanceDetails(
-            payload_converter_factory=self._converter._new_payload_converter,
+            payload_converter_factory=self._payloads,
             failure_converter_class=self._converter.failure_converter_class,
             interceptor_classes=[],
             defn=definition,
