@@ -35,7 +35,7 @@ def configure_logs(service: str, level: int = logging.INFO) -> None:
         processors=[*processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a logger that has been used would keep this for ever, whoever configures anew
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

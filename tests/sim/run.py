@@ -117,7 +117,7 @@ def _run(plan: Plan, *, keep: bool) -> Outcome:
 
 @contextmanager
 def _logs_into(record: Record) -> Iterator[None]:
-    """What services and workflows log becomes part of the timeline and of the digest."""
+    """What services and workflows log becomes part of the timeline and of the digest, whatever the process logged before."""
 
     def say(_: Any, __: str, event: dict[str, Any]) -> Any:
         life = PROCESS.get()
@@ -134,12 +134,15 @@ def _logs_into(record: Record) -> Iterator[None]:
         record.say(str(PROCESS.get()), f"log {logging.getLevelName(level).lower()} {text}")
 
     plain: Any = logging.Logger
-    before, log_before = structlog.get_config(), plain._log
+    root = logging.getLogger()
+    before, log_before, level_before = structlog.get_config(), plain._log, root.level
     processors: list[Callable[..., Any]] = [say]
     structlog.configure(processors=processors, wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
     plain._log = tell
+    root.setLevel(logging.WARNING)
     try:
         yield
     finally:
         plain._log = log_before
+        root.setLevel(level_before)
         structlog.configure(**before)

@@ -38,8 +38,14 @@ Thawed: Any = thawed._thawed(_Thawed, frozen=True, slots=True)
 OwnHash: Any = thawed._thawed(frozen=True)(_OwnHash)
 
 
-def test_a_seed_is_the_same_in_a_child_of_a_thawed_process_and_in_one_that_is_as_shipped() -> None:
-    program = "from tests.sim.many import brief; print(*(brief(seed).digest for seed in (5, 6)))"
+def test_a_seed_is_the_same_in_a_child_of_a_thawed_process_and_in_one_that_has_logged_as_shipped() -> None:
+    program = """
+from services.observer.operations.observe import LOG
+from shared.telemetry.logs import configure_logs
+from tests.sim.many import brief
+configure_logs("observer")
+LOG.info("before the first seed")
+print(*(brief(seed).digest for seed in (5, 6)))"""
     assert [b.digest for b in many.many(5, 2, workers=1)] == subprocess.check_output(
         [sys.executable, "-c", program], cwd=ROOT, text=True
     ).split()

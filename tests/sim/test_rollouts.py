@@ -52,8 +52,16 @@ def test_every_twelfth_seed_is_about_rollouts() -> None:
 
 def test_what_workflows_log_is_told_in_the_timeline_and_takes_no_real_clock() -> None:
     record, escaped = Record(lambda: 1.5, keep=True), list[BaseException]()
-    with _logs_into(record), sealed(escaped.append):
-        logging.getLogger("temporalio.workflow").error("PAGE: rollback of group %s failed", "a")
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.INFO)  # as a process has it that called `configure_logs`
+    try:
+        with _logs_into(record), sealed(escaped.append):
+            logging.getLogger("temporalio.workflow").error("PAGE: rollback of group %s failed", "a")
+            logging.getLogger("temporalio.workflow").info("not told, whatever was set before")
+        assert root.level == logging.INFO
+    finally:
+        root.setLevel(before)
     assert [line.text for line in record.lines] == ["log error PAGE: rollback of group a failed"]
     assert escaped == []
 
