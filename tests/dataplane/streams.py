@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from dataplane.stages.audits import AuditBook
-from dataplane.stages.events import Work
+from dataplane.stages.events import Event, Work
 from dataplane.stages.measures import Measures
 from dataplane.stages.stage_loop import StageLoop, StagePlan
 from localcloud.servers.kafka import KafkaServer
@@ -60,6 +60,11 @@ def fill(kafka: KafkaServer, topic: str, values: Mapping[str, bytes], at: float 
             else:
                 break
     assert producer.flush(DEADLINE_S) == 0
+
+
+def event(value: object, event_id: str = "e") -> Event:
+    """One as a stage's work is given it."""
+    return Event(event_id, 1.0, b"k", value if isinstance(value, bytes) else orjson.dumps(value), event_id, 0, 0)
 
 
 def events(count: int, prefix: str = "e", pad: int = 0) -> dict[str, bytes]:

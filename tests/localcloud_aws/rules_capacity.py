@@ -67,37 +67,37 @@ RULES = (
     Rule(
         "Protected and standby instances are replaced, left, or waited for; after an hour the refresh fails",
         SCALING_API + "API_RefreshPreferences.html",
-        "test_refresh.py::test_wait_gives_an_hour_then_fails",
+        "test_refresh_ends.py::test_wait_gives_an_hour_then_fails",
         NO_REFRESH,
     ),
     Rule(
         "Cancel undoes nothing, and lets what is under way end",
         SCALING + "cancel-instance-refresh.html",
-        "test_refresh.py::test_cancel_lets_what_is_under_way_end_and_undoes_nothing",
+        "test_refresh_ends.py::test_cancel_lets_what_is_under_way_end_and_undoes_nothing",
         NO_REFRESH,
     ),
     Rule(
         "A rollback replaces what was replaced; the percentage goes back to 0",
         SCALING + "instance-refresh-rollback.html",
-        "test_refresh.py::test_a_rollback_replaces_what_was_replaced_and_the_percentage_goes_back",
+        "test_refresh_ends.py::test_a_rollback_replaces_what_was_replaced_and_the_percentage_goes_back",
         NO_REFRESH,
     ),
     Rule(
         "No rollback without a desired configuration or of $Latest and $Default: IrreversibleInstanceRefresh",
         SCALING + "instance-refresh-rollback.html",
-        "test_refresh.py::test_what_can_not_be_rolled_back",
+        "test_refresh_ends.py::test_what_can_not_be_rolled_back",
         NO_REFRESH,
     ),
     Rule(
         "A refresh without progress for an hour fails, and is rolled back when asked for",
         SCALING + "instance-refresh-rollback.html",
-        "test_refresh.py::test_a_refresh_that_gets_nowhere_fails_and_is_rolled_back_if_wanted",
+        "test_refresh_ends.py::test_a_refresh_that_gets_nowhere_fails_and_is_rolled_back_if_wanted",
         NO_REFRESH,
     ),
     Rule(
         "An alarm in ALARM fails the refresh or rolls it back",
         SCALING + "start-instance-refresh.html",
-        "test_refresh.py::test_an_alarm_fails_the_refresh_or_rolls_it_back",
+        "test_refresh_ends.py::test_an_alarm_fails_the_refresh_or_rolls_it_back",
         NO_REFRESH,
     ),
     Rule(
