@@ -18,6 +18,7 @@ from typing import Any
 from confluent_kafka import Consumer, Producer
 
 from dataplane.stages.audits import AuditBook
+from dataplane.stages.calls_at_once import SeveralAtOnce
 from dataplane.stages.events import Event, Outcome, Work, same
 from dataplane.stages.kafka_clients import consumer_settings, producer_settings
 from dataplane.stages.measures import Measures
@@ -90,7 +91,7 @@ def stage(task: Task) -> tuple[float, float]:
     measures, book = Measures({}, {}), AuditBook()
     work: Work = Passing()
     if task.kind == "users":
-        work = Transforming(Transform(function="", batch_max=USERS_BATCH), Path(task.socket), measures)
+        work = SeveralAtOnce(Transforming(Transform(function="", batch_max=USERS_BATCH), Path(task.socket), measures))
     plan = StagePlan(
         name=task.kind,
         access=task.access,

@@ -14,6 +14,7 @@ from dataplane.agent.node_state import Orders
 from dataplane.client.threads import GroupClient
 from dataplane.stages.audits import AuditBook
 from dataplane.stages.calling_groups import TransformingByGroup
+from dataplane.stages.calls_at_once import SeveralAtOnce
 from dataplane.stages.events import Work
 from dataplane.stages.global_retries import GlobalRetrier
 from dataplane.stages.ingest import Answer, Ingest
@@ -218,16 +219,20 @@ class Serving:
                 return Routing(stage.work, dict(zip(targets, topics_out, strict=True)))
             case Normalize():
                 return Normalizing(stage.work)
-            case Transform(group=str(group)):
-                return TransformingByGroup(stage.work, self._group(group), self._measures)
             case Transform():
-                if self._socket is None:
-                    raise Defect(f"stage {stage.name}: its node has no users' code")
-                return Transforming(stage.work, self._socket, self._measures)
+                work = self._transforming(stage.name, stage.work)
+                return work if stage.ordered else SeveralAtOnce(work)  # users' code, too, sees a key's events in order
             case Transmit():
                 return Transmitting(stage.work)
             case HttpIngest():
                 raise Defect(f"stage {stage.name}: ingest has no loop")
+
+    def _transforming(self, stage: str, work: Transform) -> Work:
+        if work.group:
+            return TransformingByGroup(work, self._group(work.group), self._measures)
+        if self._socket is None:
+            raise Defect(f"stage {stage}: its node has no users' code")
+        return Transforming(work, self._socket, self._measures)
 
     def _group(self, name: str) -> GroupClient:
         if self._call_group is None:

@@ -59,7 +59,10 @@ Outcome = Done | Failed
 class Work(Protocol):
     """What a stage does with a batch: an outcome for each event, in order. An exception is a defect of ours."""
 
-    batch_max: int
+    @property
+    def batch_max(self) -> int:
+        """Events of the next batch, at most."""
+        ...
 
     def run(self, events: list[Event]) -> list[Outcome]:
         """Blocks until every event has an outcome."""
