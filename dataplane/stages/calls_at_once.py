@@ -15,14 +15,14 @@ from dataplane.stages.events import Event, Failed, Outcome, Work
 
 CALLS_MAX = 8  # what a transform server of two workers lets in
 IN_LINE_MIN, IN_LINE_MAX = 0.5, 1.2  # below it one more is tried, above it one less
-ALONE_EVERY = 100  # full rounds
+ALONE_EVERY = 100  # rounds that say something
 NEW_SHARE = 0.5  # of the last measurement alone in what is believed
 CALL_FAILED = "Call"  # how the reasons of calls that failed as a whole begin
 
 
 @dataclass(slots=True)
 class CallsAtOnce:
-    """What is tried next; only rounds of full batches say something.
+    """What is tried next; only rounds of as many calls, and in these the full batches, say something.
 
     >>> calls = CallsAtOnce()
     >>> calls.saw(0.2); calls.now
@@ -76,22 +76,18 @@ class SeveralAtOnce:
         """Of all calls together."""
         return self._work.batch_max * self._calls.now
 
-    @property
-    def at_once(self) -> int:
-        """Calls."""
-        return self._calls.now
-
     def run(self, events: list[Event]) -> list[Outcome]:
         """An outcome for each, in order."""
-        size = self._work.batch_max
-        full = len(events) >= self.batch_max
+        size, at_once = self._work.batch_max, self._calls.now
         cut = [events[at : at + size] for at in range(0, len(events), size)]
         done = [self._timed(cut[0])] if len(cut) == 1 else list(self._pool.map(self._timed, cut))
         outcomes = [outcome for found, _ in done for outcome in found]
         if any(_is_failed_call(found) for found, _ in done):
             self._calls.failed()
-        elif full:
-            self._calls.saw(sum(took_s for _, took_s in done) / len(done))
+        elif len(cut) >= at_once:
+            full = [took_s for found, took_s in done if len(found) == size]  # the last one may be small
+            if full:
+                self._calls.saw(sum(full) / len(full))
         return outcomes
 
     def close(self) -> None:

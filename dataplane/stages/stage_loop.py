@@ -225,8 +225,17 @@ class _Session:
             self._caught_up = self._caught_up or (not self.paused and silent_s > SILENT_S)
             return []
         self._heard_at = time.monotonic()
-        rest = self._consumer.consume(self._work.batch_max - 1, GATHER_S) if self._work.batch_max > 1 else []
-        return [m for m in (first, *rest) if self._is_event(m)]
+        return self._gathered([first] if self._is_event(first) else [])
+
+    def _gathered(self, found: list[Message]) -> list[Message]:
+        """What is there for the rest of the batch: ends of partitions come between events, and take no place of it."""
+        until, batch_max = time.monotonic() + GATHER_S, self._work.batch_max
+        while len(found) < batch_max:
+            more = self._consumer.consume(batch_max - len(found), max(0.0, until - time.monotonic()))
+            if not more:
+                break
+            found += [m for m in more if self._is_event(m)]
+        return found
 
     def _is_event(self, message: Message) -> bool:
         error = message.error()

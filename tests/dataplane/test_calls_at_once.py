@@ -1,16 +1,18 @@
 """Batches that are with users' code at once: as many as there are workers for, found while it works; order is kept."""
 
 from pathlib import Path
+from threading import Event as Flag
 
 import orjson
 import pytest
 
 from dataplane.stages.calls_at_once import ALONE_EVERY, CALLS_MAX, CallsAtOnce, SeveralAtOnce
-from dataplane.stages.events import Done, Event, Failed, Outcome
+from dataplane.stages.events import Done, Event, Failed, Outcome, same
 from dataplane.stages.measures import Measures
 from dataplane.stages.transforming import Transforming
+from localcloud.servers.kafka import KafkaServer
 from shared.contracts.objects import Transform
-from tests.dataplane.streams import wait_until
+from tests.dataplane.streams import events, fill, make_topics, plan_of, running, wait_until
 from tests.dataplane.transform_servers import served, wait_ready
 
 SLEEPS = """
@@ -68,12 +70,47 @@ def test_idle_workers_get_batches_and_outcomes_come_in_the_order_of_events() -> 
             outcomes = work.run(events)
             if not any(isinstance(o, Failed) for o in outcomes):  # a call may be turned away by a busy machine
                 assert numbers(outcomes) == [*range(len(events))]
-            return work.at_once >= WORKERS
+            return work.batch_max >= WORKERS * BATCH
 
         try:
             wait_until(round_of_many, "as many calls as workers")
         finally:
             work.close()
+
+
+class Blocks:
+    """`Work`: says when it has its first event, and goes on when it may."""
+
+    batch_max = 30
+
+    def __init__(self) -> None:
+        self.began, self.may = Flag(), Flag()
+        self.sizes: list[int] = []
+
+    def run(self, events: list[Event]) -> list[Outcome]:
+        self.sizes.append(len(events))
+        self.began.set()
+        assert self.may.wait(60)
+        return [same(e, e.value) for e in events]
+
+    def close(self) -> None:
+        self.may.set()
+
+
+@pytest.mark.slow
+def test_ends_of_partitions_that_were_read_while_it_worked_take_no_place_in_a_batch(
+    kafka: KafkaServer, unique_name: str
+) -> None:
+    make_topics(kafka, *(f"{unique_name}.{t}" for t in ("in", "out", "dead")))
+    work = Blocks()
+    with running(plan_of(kafka, unique_name, (f"{unique_name}.out",)), work):
+        fill(kafka, f"{unique_name}.in", events(1, "first"))
+        assert work.began.wait(60)
+        for number in range(60):  # each is read ahead by itself, and with it that its partition ends
+            fill(kafka, f"{unique_name}.in", events(1, f"e{number}-"))
+        work.may.set()
+        wait_until(lambda: sum(work.sizes) == 61, "all are done")
+    assert work.sizes[:2] == [1, 30]
 
 
 def test_where_nobody_answers_one_call_at_a_time_says_so(tmp_path: Path) -> None:
@@ -83,4 +120,4 @@ def test_where_nobody_answers_one_call_at_a_time_says_so(tmp_path: Path) -> None
     finally:
         work.close()
     assert [o.recoverable for o in outcomes if isinstance(o, Failed)] == [True] * 6
-    assert (work.at_once, work.batch_max) == (1, BATCH)
+    assert work.batch_max == BATCH
