@@ -164,7 +164,8 @@ def _remember(seen: GroupEvidence, before: GroupMemory | None, policy: HealthPol
     if isinstance(seen.offsets, Offsets):
         moved = seen.offsets.committed_sum != committed_sum or seen.offsets.backlog == 0
         kept_s = max(OFFSETS_KEPT_S, seen.fast_s * 2)
-        produced = (*[p for p in produced if now - p[0] <= kept_s], (now, seen.offsets.end_sum))
+        first = next((n for n, p in enumerate(produced) if now - p[0] <= kept_s), len(produced))  # oldest first
+        produced = (*produced[first:], (now, seen.offsets.end_sum))
         committed_sum = seen.offsets.committed_sum
         moved_at = now if moved or moved_at is None else moved_at
     return replace(
