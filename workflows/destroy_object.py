@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
+from shared.contracts import queues
 from shared.contracts.activities import NamedEnvironment, NamedPipeline
 from shared.contracts.progress import Progress
 from shared.contracts.provisioning import DestroyInput, GroupStackInput, OperationResult, SetRampInput
@@ -12,7 +14,7 @@ from shared.domain.activity import ActivityKind
 from workflows import stubs
 from workflows.admitted import Admitted, begin_input, failed, text_of
 from workflows.board import Board
-from workflows.undo import UNDOABLE
+from workflows.undo import UNDOABLE, shielded
 
 ADMISSION_WAIT_S_MAX = 1800.0
 
@@ -57,8 +59,17 @@ class DestroyObject:
         self._board.say("running", f"closing the edge of {name}")
         await stubs.set_ramp(SetRampInput(pipeline=name, percent=0, lease=admitted.lease))
         self._board.say("running", f"removing pipeline {name}")
-        await stubs.remove_pipeline(NamedPipeline(pipeline=name))
+        await shielded(self._remove_pipeline(name))
         return OperationResult(outcome="done", text=f"pipeline {name} is gone")
+
+    @staticmethod
+    async def _remove_pipeline(name: str) -> None:
+        """With its ramp, which may still wait to be admitted, and would wait for a pipeline that is gone."""
+        await stubs.remove_pipeline(NamedPipeline(pipeline=name))
+        try:
+            await workflow.get_external_workflow_handle(queues.ramp_id(name)).cancel()
+        except FailureError:
+            workflow.logger.info("%s does not run", queues.ramp_id(name))
 
     async def _group(self, admitted: Admitted) -> OperationResult:
         name = self._destroy.name

@@ -18,6 +18,7 @@ from shared.contracts.provisioning import (
     OperationResult,
     ProvisionGroupInput,
     RegisterGroupInput,
+    RemoveFleetInput,
     Revision,
     SetWeightsInput,
     WaitMembersInput,
@@ -61,11 +62,12 @@ class ProvisionGroup:
         self._board.say("running", f"registering {self._name}, generation {wanted.generation}")
         try:
             group = await stubs.register_group(RegisterGroupInput(spec=wanted.spec, generation=wanted.generation))
-            environment = await self._environment() if not group.fleets else None
+            # What a run before this one left half made serves nobody, and is made to the end.
+            creates = not any(fleet.weight > 0 for fleet in group.fleets)
+            environment = await self._environment() if creates else None
         except UNDOABLE as failure:
             self._board.say("ended", text_of(failure))
             return failed(failure, [])
-        creates = not group.fleets
         request = begin_input(
             ActivityKind.PROVISION,
             f"group/{self._name}",
@@ -75,7 +77,7 @@ class ProvisionGroup:
         )
         admitted = Admitted(None if wanted.lease else request, self._board, lease=wanted.lease)
         return await admitted.run(
-            lambda: self._create(admitted, environment) if creates else self._update(admitted, group),
+            lambda: self._create(admitted, group, environment) if creates else self._update(admitted, group),
             wait_s_max=ADMISSION_WAIT_S_MAX,
         )
 
@@ -89,7 +91,7 @@ class ProvisionGroup:
             raise ApplicationError(text, type="Refused", non_retryable=True)
         return made.artifact
 
-    async def _create(self, admitted: Admitted, environment: Artifact | None) -> OperationResult:
+    async def _create(self, admitted: Admitted, group: GroupModel, environment: Artifact | None) -> OperationResult:
         spec, name, nodes = self._wanted.spec, self._name, first_size(self._wanted.spec)
         self._board.steps = STEPS_CREATE
         self._board.say("running", f"making revision 1 of {name}", step=1)
@@ -117,6 +119,8 @@ class ProvisionGroup:
             raise ApplicationError(text, type="CapacityUnavailable", non_retryable=True)
         self._board.say("running", f"traffic to {fleet}", step=4)
         await stubs.set_weights(SetWeightsInput(group=name, weights={fleet: WEIGHT_ALL}, lease=admitted.lease))
+        for left in [f.fleet for f in group.fleets if f.fleet != fleet]:  # a run before this one made it half
+            await stubs.remove_fleet(RemoveFleetInput(group=name, fleet=left, lease=admitted.lease))
         return OperationResult(
             outcome="done",
             text=f"{name} serves with {members.in_service} nodes of {fleet}",

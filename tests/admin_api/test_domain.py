@@ -71,6 +71,8 @@ def test_what_was_applied_and_is_not_ready_is_carried_out_again() -> None:
         ("READY", {}, ""),
         ("UPDATING", {}, ""),
         ("READY", {"spec": {"owner": "x"}}, "owner"),
+        ("READY", {"fleets": ({"fleet": "f-r1", "asg": "f", "revision": 1},)}, "no traffic goes to it"),
+        ("READY", {"fleets": ({"fleet": "f-r1", "asg": "f", "revision": 1, "weight": 100},)}, ""),
         ("READY", {"spec": {"variables": {"A": "1"}}}, ""),  # a deployment brings it, or has taken it back
     ],
 )

@@ -81,6 +81,18 @@ async def test_a_group_that_exists_is_brought_to_its_new_generation(theatre: The
     assert [h.request.creates for h in world.held.values()] == [False]
 
 
+async def test_a_group_that_a_run_before_left_half_made_is_brought_into_traffic(theatre: Theatre) -> None:
+    world = World()
+    await world.given_group(GROUP, 2)
+    world.fleets["delays-r1"].weight, world.need = 0, 0  # nothing of it has ever served
+    given = ProvisionGroupInput(spec=GROUP, generation=2, request_id="r", code=code("code-2"))
+    result = await theatre.run(world, "ProvisionGroup", given)
+    assert result.outcome == "done", result
+    assert world.serving == {"delays-r2": 100}
+    assert [h.request.creates for h in world.held.values()] == [True]
+    assert world.problems == []
+
+
 async def test_nodes_that_do_not_come_leave_no_group_behind(theatre: Theatre) -> None:
     world = World(nodes_come=False)
     given = ProvisionGroupInput(spec=GROUP, generation=1, request_id="r", code=code("code-1"))

@@ -53,6 +53,8 @@ def unfinished(stored: StoredObject, seen: Seen) -> str:
         return ""
     if status.phase in UNREADY:
         return f"it was applied, and did not become ready: {status.detail or status.phase}"
+    if status.fleets and not any(fleet.weight > 0 for fleet in status.fleets):
+        return "it was applied, and no traffic goes to it: its creation did not come to its end"
     fields = [p.field for p in status.pending if p.field.split(".")[0] not in DEPLOYED_FIELDS]
     return f"it was applied, and is not yet as declared: {', '.join(fields)}" if fields else ""
 
