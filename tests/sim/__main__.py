@@ -17,6 +17,7 @@ from tests.sim.mutants.plant import NAME_OF_MUTANT, Mutant, mutants
 # isort: split
 from tests.sim.invariants.coverage import EXPECTED, never_reached
 from tests.sim.many import Brief, first_seed, many
+from tests.sim.mutants.table import Found, write
 from tests.sim.plan import Plan
 from tests.sim.run import Outcome, run
 from tests.sim.seeds import plan_of
@@ -92,18 +93,24 @@ def _timeline(outcome: Outcome) -> None:
 
 
 def hunt(only: str, workers: int, seeds: int) -> int:
-    """Every planted bug must be found: 1 when one is not. Each is looked for in a process of its own, up to the first find."""
+    """Every planted bug must be found: 1 when one is not. Each is looked for in a process of its own, up to the first find.
+
+    When all are looked for, the table of them is written anew.
+    """
     began = time.monotonic()
     planted = [m for m in mutants() if only in {"", m.name}]
-    missed = 0
+    missed, table = 0, list[Found]()
     with ThreadPoolExecutor(workers) as pool:
         for mutant, found, took in pool.map(lambda m: _alone(m, seeds), planted):
+            table.append(Found(mutant, found["broke"], found["seed"], found["tried"]))
             if found["broke"]:
                 where = f"{found['broke']:<22} seed {found['seed']:<5} {found['tried']:>4} tried"
             else:
                 missed += 1
                 where = f"NOT FOUND in {seeds} seeds: {mutant.sentence}"
             print(f"{mutant.name:<36} {where} {took:6.1f} s", flush=True)
+    if not only:
+        write(table)
     print(f"{len(planted) - missed} of {len(planted)} found in {time.monotonic() - began:.0f} s")
     return 1 if missed or not planted else 0
 

@@ -18,7 +18,7 @@ ROLLOUTS: tuple[dict[str, Any], ...] = (
     {"type": "rolling", "percents": [25, 100], "bake_s": 60}, {"type": "rolling", "percents": [10, 50, 100], "bake_s": 20},
     {"type": "canary", "percent": 10, "bake_s": 40}, {"type": "blue_green", "bake_s": 30},
 )  # fmt: skip
-PIPED = 0.5  # of the seeds
+PIPED, CHANGED = 0.5, 0.5  # of the seeds: with a pipeline; with people who cancel and destroy
 Chance = random.Random
 
 
@@ -33,6 +33,9 @@ def rollout_plan(seed: int) -> Plan:
     if piped:
         events[0] = {**events[0], "kinds": {EDGE: "ingest"}}
         events += _pipeline(pipeline)
+    minds = Chance(f"{seed}/plan/minds")
+    if minds.random() < CHANGED:
+        events += _changes_of_mind(minds)
     for fault in (*FAULTS, *(FAULTS_OF_PIPELINES if piped else ())):
         mine = Chance(f"{seed}/plan/{fault.__name__}")
         if mine.random() < share:
@@ -105,6 +108,16 @@ def _pipeline(chance: Chance) -> Iterator[Event]:
         if at < LAST_WORK_S and chance.random() < 0.5:
             yield {"at": at, "do": "destroy_pipeline"}
             at = round(at + chance.expovariate(1 / 200.0), 3)
+
+
+def _changes_of_mind(chance: Chance) -> Iterator[Event]:
+    """People cancel what goes on, take a group away, and apply what is declared again."""
+    for at in _times(chance, 300.0, 10.0, LAST_WORK_S):
+        yield {"at": at, "do": "cancel", "nth": chance.randrange(3)}
+    for at in _times(chance, 1200.0, BUSY_FROM_S, LAST_WORK_S - 400.0):
+        yield {"at": at, "do": "destroy_group", "group": chance.choice(GROUPS)}
+        yield {"at": round(at + chance.uniform(5, 300), 3), "do": "apply"}
+    yield {"at": LAST_WORK_S, "do": "apply"}
 
 
 def crashes(chance: Chance) -> Iterator[Event]:

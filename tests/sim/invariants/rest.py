@@ -20,7 +20,11 @@ class FleetNow:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One group at one step: what clients know, and what there is. `taken`: the cloud took machines lately."""
+    """One group at one step: what clients know, and what there is.
+
+    `taken`: the cloud took machines lately; `there`: it is neither being made nor taken away; `outlived`: activities
+    that have ended and whose reservation lives, with the seconds from the end to its last renewal.
+    """
 
     group: str
     arrival: float
@@ -29,6 +33,8 @@ class Served:
     fleets: Sequence[FleetNow]
     answered: bool
     taken: bool
+    there: bool
+    outlived: Sequence[tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class RunNow:
     outcome: str
     request: str
     activities: Sequence[tuple[str, int, float]]  # (name, attempts, total seconds)
-    pipeline: str = ""
+    pipeline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class GroupNow:
     standing: Sequence[str]
     weights: Mapping[str, int]
     variables: Mapping[str, Mapping[str, str]]  # by fleet
+    made_anew: bool  # since its newest deployment it was taken away, and made again
     deployments: Sequence[tuple[str, str, str, str]]  # (id, phase, fleet, from fleet), newest first
 
 

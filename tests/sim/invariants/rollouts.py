@@ -6,6 +6,7 @@ from tests.sim.invariants.scaling import Resize
 from workflows.policies import POLICIES
 
 UNSERVED_S_MAX = 60.0  # clients ask for routes every few seconds, and machines that died are replaced
+RENEWED_S_MAX = 120.0  # a tick that stood still between its look at activities and what it made of it
 RESERVED_S_MAX = 720.0  # the longest time to live that a workflow asks for
 
 
@@ -27,7 +28,13 @@ class FloorKept(Invariant):
 class FloorReleased(Invariant):
     """Nothing is pinned by what has ended."""
 
-    sentence = "At rest no reservation lives whose activity has ended."
+    sentence = "No reservation is renewed after its activity has ended, and at rest none lives whose activity has."
+
+    def served(self, served: Served) -> None:
+        for activity, renewed_s in served.outlived:
+            self.record.reach("a reservation outlives its activity")
+            if renewed_s > RENEWED_S_MAX:
+                self.broken(f"{served.group} keeps a floor for {activity}, renewed {renewed_s:.0f} s after its end")
 
     def rested(self, rest: Rest) -> None:
         if rest.healed_for_s < RESERVED_S_MAX:
@@ -86,6 +93,8 @@ class DataPlaneAlone(Invariant):
 
     def served(self, served: Served) -> None:
         now = self.record.now()
+        if not served.there:
+            self._began.discard(served.group)
         if served.answered:
             self._began.add(served.group)
         alive = any(f.in_service for f in served.fleets)
@@ -115,6 +124,19 @@ class UndoneOrDone(Invariant):
                 self.broken(f"{group.name} has {list(group.standing)} though no deployment failed")
 
 
+class ServesOrIsGone(Invariant):
+    """What was called off is not left standing."""
+
+    sentence = "At rest, when all was applied once more in peace, a group that has a fleet has traffic."
+
+    def rested(self, rest: Rest) -> None:
+        if any(r.open for r in rest.runs if r.kind not in {"CheckDrift", "Sweep"}):
+            return  # Progress tells
+        for group in rest.groups:
+            if group.standing and not any(group.weights.values()):
+                self.broken(f"{group.name} has {list(group.standing)} and no traffic goes there")
+
+
 class RollbackOnce(Invariant):
     """A way back is taken once."""
 
@@ -142,7 +164,7 @@ class IntentWins(Invariant):
 
     def rested(self, rest: Rest) -> None:
         for group in rest.groups:
-            if not group.deployments or len(group.standing) != 1:
+            if not group.deployments or len(group.standing) != 1 or group.made_anew:
                 continue
             _, phase, fleet, before = group.deployments[0]
             expected = {"FINISHED": fleet, "ROLLED_BACK": before, "CANCELLED": before}.get(phase)
@@ -242,6 +264,6 @@ class NoOscillation(Invariant):
 
 
 ROLLOUTS: tuple[type[Invariant], ...] = (
-    FloorKept, FloorReleased, GrowthBeforeRemoval, SharesSumToOne, DataPlaneAlone, UndoneOrDone, RollbackOnce,
+    FloorKept, FloorReleased, GrowthBeforeRemoval, SharesSumToOne, DataPlaneAlone, UndoneOrDone, ServesOrIsGone, RollbackOnce,
     IntentWins, Concluded, BoundedRetries, Replays, AuditComplete, Followed, NoOscillation,
 )  # fmt: skip

@@ -71,10 +71,22 @@ class Facts:
         serving = self._world.serving
         answered = any(g == group for g, _ in serving.rates)
         routes = serving.routes(group)
+        known = self._groups()._groups.get(group)
+        there = known is not None and known.phase not in {"CREATING", "DELETING"}
         return Served(
             group, serving.demand[group].arrival, routes, self._weights(group), self.fleets(group), answered,
-            self._taken(group),
+            self._taken(group), there, self._outlived(group),
         )  # fmt: skip
+
+    def _outlived(self, group: str) -> list[tuple[str, float]]:
+        world, now = self._world, self._world._store_s()
+        kept = [r for r in world.scaler_store._reserved.values() if r.group == group and r.expires_at_s > now]
+        known = state_of(world.ledger).activities if kept else {}
+        ended = [(r, a) for r in kept if (a := known.get(r.activity)) is not None and not a.live(now)]
+        return [
+            (a.id, r.expires_at_s - r.ttl_s - (a.ended_at if a.ended_at is not None else a.expires_at))
+            for r, a in ended
+        ]
 
     def removal(self, asg: str) -> Removal:
         """A fleet is about to go."""
@@ -140,12 +152,14 @@ class Facts:
         deployments = [d for d in self._world.deployer_store._deployments.values() if d.group == name]
         deployments.sort(key=lambda d: d.started_at, reverse=True)
         declared = any(k.name == name and not o.deleted for (_, k), o in self._world.admin_store._kept.objects.items())
+        removed_s = self._groups().removed_s.get(name, 0.0)
         return GroupNow(
             name=name,
             declared=declared,
             standing=sorted(f.id for f in fleets if not f.leaving),
             weights=self._weights(name),
             variables={f.id: json.loads(f.revision_document)["variables"] for f in fleets},
+            made_anew=bool(deployments) and deployments[0].started_at < removed_s,
             deployments=[
                 (d.id, d.phase.value, f"{name}-r{d.revision}", f"{name}-r{d.from_revision}") for d in deployments
             ],

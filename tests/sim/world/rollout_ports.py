@@ -1,12 +1,13 @@
 """Ports of the services of rollouts that are more than a memory adapter with a fate."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from services.admin_api.adapters.memory import MemoryStore as AdminStore
 from services.admin_api.domain.ports import Unit
 from services.autoscaler.adapters.inventory import snapshot_of
 from services.autoscaler.domain.group import GroupSnapshot
+from services.provisioner.adapters.memory import MemoryFences, MemoryGroups
 from shared.clients.provisioner import ProvisionerClient
 from shared.domain.names import GroupName
 from tests.sim.world import cloud as clouds
@@ -31,6 +32,20 @@ class JoinedFleets:
         model = await self._provisioner.group(name)
         await self._fate.before()
         return snapshot_of(model, self._cloud.seen())
+
+
+class WatchedGroups(MemoryGroups):
+    """The Provisioner's store of groups; `removed_s` says when a group was last forgotten, in seconds since the epoch."""
+
+    def __init__(self, fences: MemoryFences, true_s: Callable[[], float]) -> None:
+        super().__init__(fences)
+        self._true_s = true_s
+        self.removed_s: dict[str, float] = {}
+
+    async def remove(self, name: GroupName) -> None:
+        """See the port."""
+        self.removed_s[name] = self._true_s()
+        await super().remove(name)
 
 
 class SimAdminStore:

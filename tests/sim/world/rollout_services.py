@@ -58,7 +58,7 @@ from tests.sim.world.fleets import Fleets, SimSizes
 from tests.sim.world.observer_world import REPLICAS, ObserverWorld
 from tests.sim.world.pipelines import CONSUMER, EDGE, PIPELINE, STAGES, ServingBroker, SimTopics, WatchedPipelines
 from tests.sim.world.pulumi import SimPulumi
-from tests.sim.world.rollout_ports import JoinedFleets, NumberedCredentials, SimAdminStore
+from tests.sim.world.rollout_ports import JoinedFleets, NumberedCredentials, SimAdminStore, WatchedGroups
 from tests.sim.world.scaling_world import QuietMeter
 from tests.sim.world.serving import (
     STEP_S,
@@ -107,7 +107,7 @@ class RolloutServices(ObserverWorld):
         fences = provisioned.MemoryFences()
         self.pipelines = WatchedPipelines(self._ramped)
         self.provisioner_stores = {
-            "groups": provisioned.MemoryGroups(fences), "fences": fences,
+            "groups": WatchedGroups(fences, self._store_s), "fences": fences,
             "pipelines": self.pipelines, "environments": provisioned.MemoryEnvironments(),
             "runs": provisioned.MemoryStacks(), "drift": provisioned.MemoryDrift(),
             "routes": provisioned.MemoryRoutes(), "nodes": provisioned.MemoryNodes(),

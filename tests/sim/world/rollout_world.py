@@ -64,7 +64,9 @@ class RolloutWorld(RolloutServices):
                 self.temporal.signal(run, order, ())
 
     def _mend(self, turn: int) -> None:
-        """Nobody leaves a bad build where it is: first the one before is asked for, then a good one."""
+        """Nobody leaves a bad build where it is: first the one before is asked for, then a good one. And all is applied again."""
+        if turn == 0:
+            self.do_apply({})
         for group in GROUPS:
             if not any(self._is_bad(f) and w > 0 for f, w in self.serving.routes(group).items()):
                 continue
@@ -155,6 +157,22 @@ class RolloutWorld(RolloutServices):
         """Somebody takes the pipeline away."""
         self.declared_pipelines.pop(PIPELINE, None)
         self._asks(self.person.ask("DELETE", f"/v1/pipelines/{PIPELINE}"))
+
+    def do_destroy_group(self, event: Event) -> None:
+        """Somebody takes a group away; refused while a pipeline stands on it."""
+        self._asks(self.person.ask("DELETE", f"/v1/server-groups/{event['group']}"))
+
+    def do_cancel(self, event: Event) -> None:
+        """Somebody looks for what goes on and cancels it: a plan, a deployment, a rollback, whatever it is."""
+        self._asks(self._cancel(int(event["nth"])))
+
+    async def _cancel(self, nth: int) -> None:
+        shown = await self.person.ask("GET", "/v1/operations?page_size=20", tries=3)
+        going = [o for o in shown.body["items"] if o["state"] == "running"] if shown and shown.status == 200 else []
+        if going:
+            chosen = going[nth % len(going)]
+            self.record.reach(f"cancels {chosen['kind']}")
+            await self.person.ask("POST", f"/v1/operations/{chosen['id']}:cancel", tries=3)
 
     def do_roll_back(self, event: Event) -> None:
         """Somebody wants the revision before."""
