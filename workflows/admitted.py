@@ -84,10 +84,16 @@ class Admitted:
         if self.keeper is not None:
             await self.keeper.before_step()
 
-    async def run(self, work: Callable[[], Awaitable[OperationResult]], *, wait_s_max: float) -> OperationResult:
-        """Begin, work, end. The result of a blocked begin is `refused` with every reason."""
+    async def run(
+        self,
+        work: Callable[[], Awaitable[OperationResult]],
+        *,
+        wait_s_max: float,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> OperationResult:
+        """Begin, work, end. The result of a blocked begin is `refused` with every reason; `give_up` ends its waiting."""
         try:
-            reasons = await self._begin(wait_s_max)
+            reasons = await self._begin(wait_s_max, give_up)
             if reasons:
                 text = f"not admitted: {because(reasons)}"
                 outcome = "superseded" if self.keeper and self.keeper.superseded else "refused"
@@ -99,8 +105,8 @@ class Admitted:
         await shielded(self._end(result))
         return result
 
-    async def _begin(self, wait_s_max: float) -> tuple[ReasonModel, ...]:
-        return await self.keeper.begin(wait_s_max=wait_s_max) if self.keeper is not None else ()
+    async def _begin(self, wait_s_max: float, give_up: Callable[[], bool]) -> tuple[ReasonModel, ...]:
+        return await self.keeper.begin(wait_s_max=wait_s_max, give_up=give_up) if self.keeper is not None else ()
 
     async def _undone(self, failure: BaseException) -> OperationResult:
         self.board.say("undoing", f"after: {text_of(failure)}", error_reasons(failure))

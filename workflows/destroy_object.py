@@ -67,7 +67,7 @@ class DestroyObject:
         """With its ramp, which may still wait to be admitted, and would wait for a pipeline that is gone."""
         await stubs.remove_pipeline(NamedPipeline(pipeline=name))
         try:
-            await workflow.get_external_workflow_handle(queues.ramp_id(name)).cancel()
+            await workflow.get_external_workflow_handle(queues.ramp_id(name)).signal("gone")
         except FailureError:
             workflow.logger.info("%s does not run", queues.ramp_id(name))
 

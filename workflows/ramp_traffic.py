@@ -40,6 +40,7 @@ class RampTraffic:
         self._board.steps = len(ramp.percents)
         self._held_by = ""
         self._back_asked = False
+        self._gone = False
         self._percent = 0
         self._steps_back = 0
         self._seen: VerdictModel | None = None
@@ -61,6 +62,11 @@ class RampTraffic:
         self._back_asked = True
         self._held_by = by or "a person"
 
+    @workflow.signal
+    def gone(self) -> None:
+        """The pipeline was destroyed: do not wait for admission any longer."""
+        self._gone = True
+
     @workflow.query
     def progress(self) -> Progress:
         """Where it stands; `text` names the percent."""
@@ -71,7 +77,9 @@ class RampTraffic:
         """Done at the last percent; failed when it stepped back too often, at the percent that was good."""
         request = begin_input(ActivityKind.RAMP, self._scope, ramp.request_id, reason="ramp of traffic")
         admitted = Admitted(request, self._board)
-        return await admitted.run(lambda: self._climb(admitted), wait_s_max=ADMISSION_WAIT_S_MAX)
+        return await admitted.run(
+            lambda: self._climb(admitted), wait_s_max=ADMISSION_WAIT_S_MAX, give_up=lambda: self._gone
+        )
 
     async def _climb(self, admitted: Admitted) -> OperationResult:
         keeper = admitted.keeper
