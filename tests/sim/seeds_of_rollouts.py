@@ -9,7 +9,7 @@ from tests.sim.world.observer_world import REPLICAS
 from tests.sim.world.pipelines import EDGE
 from tests.sim.world.rollout_services import CLIENTS, GROUPS, SERVICES, WORKER
 
-HORIZON_S, HEAL_AT_S = 4800.0, 2400.0
+HORIZON_S, HEAL_AT_S = 4200.0, 2400.0
 BUSY_FROM_S = 300.0  # the groups are there by then, if nothing goes wrong
 LAST_WORK_S = HEAL_AT_S - 100.0
 PROCESSES = (*REPLICAS, *SERVICES, WORKER)
