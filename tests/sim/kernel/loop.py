@@ -170,7 +170,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def passes(self, seconds: float) -> bool:
         """Let time go on within the callback that runs, where what follows it would be the next to run anyway.
 
-        That is so for most waits of a world that is mostly waiting, and costs a fifth of coming back by a timer.
+        That is so for most waits of a world that is mostly waiting.
         """
         if self._ready or self._stopping or self.steps >= self._steps_max:
             return False
