@@ -30,6 +30,7 @@ from shared.temporal.errors import error_reasons, error_text, error_type
 from workflows import stubs
 from workflows.admitted import OUTCOMES, begin_input, failed, text_of
 from workflows.board import Board, because
+from workflows.closing import close_later, closed
 from workflows.deploy_run import ABORTED, JUDGED_BAD, DeployRun
 from workflows.lease import LeaseKeeper
 from workflows.orders import Orders
@@ -132,7 +133,10 @@ class DeployGroup:
         self._admitted = True
         group = await stubs.get_group(NamedGroup(group=request.group))
         given = OpenDeploymentInput(request=request, group=group, environment=environment)
-        opened = await shielded(stubs.open_deployment(given))
+        try:
+            opened = await shielded(stubs.open_deployment(given))
+        except UNDOABLE as failure:  # it may have been opened, and nobody heard
+            return await shielded(self._end_unheard(failed(failure, [])))
         if opened.plan is None:
             text = f"refused: {because(opened.reasons)}"
             return await shielded(self._end(OperationResult(outcome="refused", text=text, reasons=opened.reasons)))
@@ -222,18 +226,33 @@ class DeployGroup:
         )
 
     async def _close(self, plan: DeployPlan, ended: Ended) -> OperationResult:
-        """Record how it ended, give floors back, end the activity; a service that is away delays it, no more."""
+        """Record how it ended, give floors back, end the activity; what the Deployer is not there to record comes last."""
         given = CloseDeploymentInput.model_validate(
             {"deployment_id": plan.deployment_id, "phase": ended.phase, "reasons": ended.result.reasons}
         )
+        return await self._record_end(given, ended.result)
+
+    async def _end_unheard(self, result: OperationResult) -> OperationResult:
+        phase = "CANCELLED" if result.outcome == "cancelled" else "FAILED"
+        given = {"request_id": self._request.request_id, "phase": phase, "reasons": result.reasons}
+        return await self._record_end(CloseDeploymentInput.model_validate(given), result)
+
+    async def _record_end(self, given: CloseDeploymentInput, result: OperationResult) -> OperationResult:
+        is_closed = await closed(given)
+        if self._keeper.held:
+            await self._release()
+        await self._end(result)
+        if not is_closed:
+            await close_later(given, self._board)
+        return result
+
+    async def _release(self) -> None:
+        lease = self._keeper.lease
+        given = ReleaseInput(group=self._request.group, activity_id=lease.activity_id, token=lease.token)
         try:
-            await stubs.close_deployment(given)
-            if self._keeper.held:
-                lease = self._keeper.lease
-                await stubs.release(ReleaseInput(group=plan.group, activity_id=lease.activity_id, token=lease.token))
+            await stubs.release(given)
         except FailureError as e:
-            workflow.logger.error("deployment %s: its end was not recorded: %s", plan.deployment_id, error_text(e))
-        return await self._end(ended.result)
+            workflow.logger.error("floors were not given back; they end by themselves: %s", error_text(e))
 
     async def _end(self, result: OperationResult) -> OperationResult:
         try:

@@ -25,6 +25,7 @@ from shared.temporal.errors import error_text
 from workflows import stubs
 from workflows.admitted import Admitted, begin_input
 from workflows.board import Board
+from workflows.closing import close_later, closed
 from workflows.undo import shielded
 
 ADMISSION_WAIT_S_MAX = 1800.0
@@ -45,6 +46,7 @@ class RollBack:
         self._wanted = wanted
         self._board = Board(f"group/{wanted.group}")
         self._board.steps = STEPS
+        self._unclosed: CloseDeploymentInput | None = None  # what the Deployer was not there to record
 
     @workflow.query
     def progress(self) -> Progress:
@@ -67,6 +69,8 @@ class RollBack:
         if result.outcome != "done":
             workflow.logger.error("PAGE: rollback of group %s failed: %s", wanted.group, result.text)
             await shielded(self._close("FAILED", result))
+        if self._unclosed is not None:
+            await shielded(close_later(self._unclosed, self._board))
         return result
 
     async def _back(self, admitted: Admitted) -> OperationResult:
@@ -125,16 +129,15 @@ class RollBack:
     async def _close(self, phase: str, result: OperationResult) -> None:
         if not self._wanted.deployment_id:
             return
-        given = {
-            "deployment_id": self._wanted.deployment_id,
-            "phase": phase,
-            "reasons": self._wanted.reasons + result.reasons,
-            "mark_bad": self._wanted.mark_bad,
-        }
-        try:
-            await stubs.close_deployment(CloseDeploymentInput.model_validate(given))
-        except FailureError as e:
-            workflow.logger.error("deployment %s was not closed: %s", self._wanted.deployment_id, error_text(e))
+        given = CloseDeploymentInput.model_validate(
+            {
+                "deployment_id": self._wanted.deployment_id,
+                "phase": phase,
+                "reasons": self._wanted.reasons + result.reasons,
+                "mark_bad": self._wanted.mark_bad,
+            }
+        )
+        self._unclosed = None if await closed(given) else given
 
     async def _release(self, admitted: Admitted) -> None:
         try:

@@ -143,9 +143,10 @@ class Judgement(Contract):
 
 
 class CloseDeploymentInput(Contract):
-    """`deployer.close_deployment`."""
+    """`deployer.close_deployment`; by its request where its id was never heard, and then there may be none."""
 
-    deployment_id: str
+    deployment_id: str = ""
+    request_id: str = ""
     phase: Literal["FINISHED", "ROLLED_BACK", "FAILED", "CANCELLED", "SUPERSEDED", "REFUSED"]
     reasons: tuple[ReasonModel, ...] = ()
     mark_bad: bool = False

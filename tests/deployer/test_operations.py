@@ -159,6 +159,16 @@ async def test_closing_twice_is_closing_once_and_an_end_is_not_taken_back() -> N
     assert again.plan.revision.number == 3
 
 
+async def test_one_whose_opening_nobody_heard_of_is_closed_by_its_request_and_none_is_nothing_to_close() -> None:
+    world = World()
+    plan = await world.opened()
+    request = (await world.store.deployments(None, 1))[0].request
+    for asked in ("never-opened", request):
+        await world.service.deployments.close(CloseDeploymentInput(request_id=asked, phase="FAILED"))
+    shown = await world.service.questions.deployment(plan.deployment_id)
+    assert shown.phase == "FAILED"
+
+
 def question(plan: DeployPlan) -> JudgeInput:
     return JudgeInput(
         deployment_id=plan.deployment_id,

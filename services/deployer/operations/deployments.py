@@ -96,7 +96,9 @@ class Deployments:
         """Record how it ended; a bad version is marked, so that it is not deployed again by accident."""
         reasons = tuple(r.to_domain() for r in given.reasons)
         for _ in range(SAVE_TRIES):
-            seen = await self._store.deployment(DeploymentId(given.deployment_id))
+            seen = await self._closing(given)
+            if seen is None:
+                return
             phase = follow(seen.id, seen.phase, Phase(given.phase))
             if given.mark_bad:
                 why = "; ".join(r.text for r in reasons)[:REASON_LENGTH_MAX] or f"deployment {seen.id}"
@@ -106,7 +108,12 @@ class Deployments:
             after = replace(seen, phase=phase, reasons=reasons, ended_at=self._now_s())
             if await self._store.save(after, seen):
                 return
-        raise _contended(given.deployment_id)
+        raise _contended(given.deployment_id or given.request_id)
+
+    async def _closing(self, given: CloseDeploymentInput) -> Deployment | None:
+        if given.deployment_id:
+            return await self._store.deployment(DeploymentId(given.deployment_id))
+        return await self._store.by_request(RequestId(given.request_id))
 
     async def first_revision_of(self, model: provisioning.Revision) -> provisioning.Revision:
         """The same on the wire."""
